@@ -1,0 +1,10 @@
+// The kernels for the processor that the compiler targets by default: SSE2 on x86-64, NEON on AArch64.
+#include <cstddef>
+#include <cstring>
+
+#include "kernels.h"
+
+#define REDVILLM_LEVEL baseline
+#define REDVILLM_LEVEL_NAME "baseline"
+
+#include "level.h"
