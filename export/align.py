@@ -1,0 +1,57 @@
+"""align.onnx and video.onnx: from pooled streams, or from the pixels of a whole clip, to visual tokens.
+
+Knows how encoder, pooling and adapter are joined; does not know what is inside them.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from redvillm.export.adapter import Adapter
+from redvillm.export.pooling import SpatioTemporalPool, motion_energy, pooling_function
+from redvillm.export.torch_graph import GraphPlan, export_graph
+from redvillm.manifest import GraphSpec, Tensors
+
+_EXAMPLE_FRAMES = 5
+
+
+class Video(nn.Module):
+    """Encoder, pooling and adapter as one module: pixels uint8 [T, size, size, 3] -> visual tokens [N + T + M, H]."""
+
+    def __init__(self, encoder: nn.Module, adapter: Adapter) -> None:
+        super().__init__()
+        self.encoder, self.pool, self.adapter = encoder, SpatioTemporalPool(), adapter
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode all frames at once."""
+        features = self.encoder(pixels)
+        temporal_pooling, spatial_pooling = self.pool(features)
+        tokens: Tensor = self.adapter(temporal_pooling, spatial_pooling, motion_energy(features, self.adapter.options.num_motion_tokens))
+        return tokens
+
+
+def export_align(adapter: Adapter, path: Path) -> GraphSpec:
+    """Write the adapter with a dynamic number of frames.
+
+    Raises:
+        ExportError: torch cannot export the adapter.
+    """
+    sizes = adapter.options
+    inputs = {
+        Tensors.TEMPORAL_POOLING: torch.rand(sizes.num_patches, sizes.vision_width),
+        Tensors.SPATIAL_POOLING: torch.rand(_EXAMPLE_FRAMES, sizes.vision_width),
+        Tensors.MOTION_ENERGY: torch.rand(sizes.num_motion_tokens, sizes.num_patches),
+    }
+    return export_graph(GraphPlan(adapter, inputs, [Tensors.VISUAL_TOKENS], {Tensors.SPATIAL_POOLING: {0: "num_frames"}}), path)
+
+
+def export_video(encoder: nn.Module, adapter: Adapter, image_size: int, path: Path) -> GraphSpec:
+    """Write the whole way from pixels to visual tokens, with a dynamic number of frames.
+
+    Raises:
+        ExportError: torch cannot export the modules.
+    """
+    pixels = torch.zeros(_EXAMPLE_FRAMES, image_size, image_size, 3, dtype=torch.uint8)
+    plan = GraphPlan(Video(encoder, adapter), {Tensors.PIXELS: pixels}, [Tensors.VISUAL_TOKENS], {Tensors.PIXELS: {0: "num_frames"}})
+    return export_graph(plan, path, functions=[pooling_function()])

@@ -1,0 +1,56 @@
+"""The token embedding table as two .npy files, which the runtime maps and a tied head reads in place.
+
+Knows the files; does not know the decoder.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redvillm.errors import ExportError
+from redvillm.export.gguf import EMBEDDING, GgufFile
+from redvillm.export.quantization import BlockWeights, read_block_weights
+from redvillm.files import atomic_file
+from redvillm.manifest import Files
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array, and where its bytes lie in a file of the bundle."""
+
+    values: npt.NDArray[Any]
+    file_name: str
+    offset_bytes: int
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """Codes uint8 [V, H] and scales float32 [V, H / 32], as stored."""
+
+    weights: BlockWeights
+    codes: StoredArray
+    scales: StoredArray
+
+
+def write_embeddings(source: GgufFile, folder: Path) -> EmbeddingTable:
+    """Write the embedding table of a GGUF file into `folder`.
+
+    Raises:
+        ExportError: the table is not stored as Q8_0.
+        StorageError: the disk is full or not writable.
+    """
+    weights = read_block_weights(source, EMBEDDING)
+    if weights.bits != 8:
+        raise ExportError(f"{source.path}: {EMBEDDING} is stored as {source.quantization(EMBEDDING)}, Q8_0 is wanted; choose such a file")
+    codes = _write_array(folder, Files.EMBEDDING_CODES, weights.codes.reshape(weights.num_outputs, weights.num_inputs))
+    return EmbeddingTable(weights, codes, _write_array(folder, Files.EMBEDDING_SCALES, weights.scales))
+
+
+def _write_array(folder: Path, name: str, values: npt.NDArray[Any]) -> StoredArray:
+    with atomic_file(folder / name) as temporary:
+        with temporary.open("wb") as stream:
+            np.lib.format.write_array(stream, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
+        return StoredArray(values, name, temporary.stat().st_size - values.nbytes)

@@ -1,0 +1,59 @@
+"""The family of `redvillm-nano`: EfficientNet-Lite0, an adapter of redvillm, and an LLM in a GGUF file.
+
+Knows which files make the model and how to read them; does not know bundles or graphs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from redvillm import zoo
+from redvillm.export.adapter import Adapter, load_adapter
+from redvillm.export.efficientnet import IMAGE_SIZE, EfficientNetLite0, load_efficientnet_lite0
+from redvillm.files import sha256_of
+from redvillm.manifest import WeightOrigin
+
+FAMILY = "redvillm-nano"
+SYSTEM_PROMPT = "You see a video."
+MAX_FRAMES = 16
+MAX_CONTEXT_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class NanoSources:
+    """The three files of the model, and where each came from."""
+
+    vision: Path
+    llm: Path
+    adapter: Path
+    origins: tuple[WeightOrigin, ...]
+
+
+@dataclass(frozen=True)
+class NanoVision:
+    """The torch modules before the LLM, in eval mode."""
+
+    encoder: EfficientNetLite0
+    adapter: Adapter
+    image_size: int = IMAGE_SIZE
+
+
+def locate_sources(model: zoo.Model) -> NanoSources:
+    """Find the fetched weights of a model of the zoo and the adapter that comes with the package.
+
+    Raises:
+        ExportError: the adapter is missing from the package.
+        FetchError: a weight has not been fetched.
+    """
+    adapter = zoo.adapter_path(model)
+    origins = [WeightOrigin(name=part.name, origin=part.origin, licence=part.licence, sha256=part.sha256) for part in zoo.parts_of(model.name)]
+    origins.append(WeightOrigin(name=model.adapter, origin=model.adapter_origin, licence=model.adapter_licence, sha256=sha256_of(adapter)))
+    return NanoSources(zoo.weights_path(model.vision), zoo.weights_path(model.llm), adapter, tuple(origins))
+
+
+def load_vision(sources: NanoSources) -> NanoVision:
+    """Read encoder and adapter.
+
+    Raises:
+        ExportError: a file is not what it should be, or their widths differ.
+    """
+    return NanoVision(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter))

@@ -1,0 +1,184 @@
+"""The parity gate: every stage of a bundle against its torch reference, on real frames.
+
+Runs the exported graphs with ONNX Runtime exactly as files; knows thresholds; does not know how the graphs were made.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import LlamaForCausalLM
+
+from redvillm.errors import ParityError
+from redvillm.export.adapter import Adapter
+from redvillm.export.pooling import pool_streams
+from redvillm.manifest import Dimensions, Graphs, ParityResult, Tensors
+from redvillm.prompt import Prompt
+
+FloatArray = NDArray[np.float32]
+
+QUESTION = "What is happening?"
+_NUM_GREEDY_TOKENS = 32
+_TEXT_SAMPLE = (
+    "The harbour wakes before the town does. Two boats come in with the tide, low in the water, and a man in yellow boots throws a rope to a boy "
+    "who has been waiting on the pier since dawn. Crates of fish are lifted onto the stones, gulls circle, and somebody opens the shutters of the "
+    "bakery. By eight the market is full. People argue about the price of mackerel, children run between the stalls with warm bread in their hands, "
+    "and the old dog of the harbour master sleeps through all of it, as he has done every morning for eleven years."
+)
+# (stage, metric): (limit, whether a larger value is better). Graphs in fp32 differ in the order of sums; the decoder has 8-bit activations.
+_LIMITS = {
+    ("vision features", "smallest cosine over patches"): (0.9999, True),
+    ("vision features", "largest error / largest value"): (1e-3, False),
+    ("pooled streams", "largest error / largest value"): (1e-3, False),
+    ("visual tokens", "smallest cosine over tokens"): (0.9999, True),
+    ("visual tokens of video.onnx", "smallest cosine over tokens"): (0.9999, True),
+    ("first-token logits", "Kullback-Leibler divergence, nat"): (0.02, False),
+    ("first-token logits", "cosine"): (0.999, True),
+    ("greedy text", f"share of {_NUM_GREEDY_TOKENS} tokens that agree"): (0.9, True),
+    ("text sample", "relative change of the negative log-likelihood"): (0.01, False),
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The torch model, float32, in eval mode."""
+
+    encoder: nn.Module
+    adapter: Adapter
+    llm: LlamaForCausalLM
+
+
+def check_parity(folder: Path, reference: Reference, prompt: Prompt, dimensions: Dimensions) -> tuple[ParityResult, ...]:
+    """Compare all stages of the bundle in `folder`; each exported stage is fed by the exported stage before it.
+
+    Raises:
+        ParityError: a stage differs by more than its limit; the message names it and gives the figures.
+    """
+    pixels = parity_frames(dimensions.image_size)
+    with torch.inference_mode():
+        values = _vision_values(folder, reference, pixels, dimensions)
+        visual_tokens = values.pop("visual tokens")
+        values["decoder"] = _decoder_values(folder, reference.llm, prompt, visual_tokens, dimensions)
+    results = tuple(
+        ParityResult(stage=stage, metric=metric, value=value, limit=limit, passed=bool(value >= limit if larger_is_better else value <= limit))
+        for measured in values.values()
+        for (stage, metric), value in measured.items()
+        for limit, larger_is_better in (_LIMITS[stage, metric],)
+    )
+    if failed := [result for result in results if not result.passed]:
+        details = "; ".join(f"{result.stage}: {result.metric} is {result.value:.3g}, the limit is {result.limit:g}" for result in failed)
+        raise ParityError(f"the exported model differs from its reference, first at stage '{failed[0].stage}' ({details}); nothing was written")
+    return results
+
+
+def parity_frames(image_size: int) -> NDArray[np.uint8]:
+    """Return the real frames that ship with the package, RGB uint8 [8, size, size, 3]."""
+    strip = cv2.imread(str(resources.files("redvillm.export") / "assets" / "parity_frames.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert strip is not None
+    frames = np.split(strip, strip.shape[1] // strip.shape[0], axis=1)
+    return np.stack([np.asarray(cv2.resize(frame, (image_size, image_size), interpolation=cv2.INTER_AREA), dtype=np.uint8) for frame in frames])
+
+
+def _vision_values(folder: Path, reference: Reference, pixels: NDArray[np.uint8], dimensions: Dimensions) -> dict[str, Any]:
+    num_segments = dimensions.num_motion_tokens
+    expected = reference.encoder(torch.from_numpy(pixels))
+    expected_streams = pool_streams(expected, num_segments)
+    expected_tokens = reference.adapter(*expected_streams).numpy()
+    (features,) = _run(folder / Graphs.VISION, {Tensors.PIXELS: pixels})
+    streams = [stream.numpy() for stream in pool_streams(torch.from_numpy(features), num_segments)]
+    names = (Tensors.TEMPORAL_POOLING, Tensors.SPATIAL_POOLING, Tensors.MOTION_ENERGY)
+    (tokens,) = _run(folder / Graphs.ALIGN, dict(zip(names, streams, strict=True)))
+    (video_tokens,) = _run(folder / Graphs.VIDEO, {Tensors.PIXELS: pixels})
+    return {
+        "vision": {
+            ("vision features", "smallest cosine over patches"): _smallest_cosine(features, expected.numpy()),
+            ("vision features", "largest error / largest value"): _relative_error(features, expected.numpy()),
+        },
+        "pooling": {
+            ("pooled streams", "largest error / largest value"): max(
+                _relative_error(stream, wanted.numpy()) for stream, wanted in zip(streams, expected_streams, strict=True)
+            )
+        },
+        "align": {
+            ("visual tokens", "smallest cosine over tokens"): _smallest_cosine(tokens, expected_tokens),
+            ("visual tokens of video.onnx", "smallest cosine over tokens"): _smallest_cosine(video_tokens, expected_tokens),
+        },
+        "visual tokens": tokens,
+    }
+
+
+def _decoder_values(folder: Path, llm: LlamaForCausalLM, prompt: Prompt, visual_tokens: FloatArray, dimensions: Dimensions) -> dict[Any, float]:
+    """The reference answers greedily; the exported decoder reads the same tokens in one pass and must prefer the same ones."""
+    table = llm.get_input_embeddings()
+    before, after = (table(torch.tensor(ids)) for ids in (prompt.prefix_ids, prompt.suffix_ids(QUESTION)))
+    embeddings = torch.cat((before, torch.from_numpy(visual_tokens), after))[None]
+    answer = llm.generate(
+        inputs_embeds=embeddings, max_new_tokens=_NUM_GREEDY_TOKENS, min_new_tokens=_NUM_GREEDY_TOKENS, do_sample=False, pad_token_id=0
+    )[0]
+    sequence = torch.cat((embeddings, table(answer[:-1])[None]), dim=1)
+    first = embeddings.shape[1] - 1
+    expected = llm(inputs_embeds=sequence).logits[0, first:].numpy()
+    logits = run_decoder(folder, sequence.numpy(), list(range(first, sequence.shape[1])), dimensions)
+    text_ids = prompt.tokenizer.encode(_TEXT_SAMPLE, add_special_tokens=False).ids
+    text = table(torch.tensor(text_ids))[None]
+    expected_nll = _negative_log_likelihood(llm(inputs_embeds=text).logits[0].numpy(), text_ids)
+    nll = _negative_log_likelihood(run_decoder(folder, text.numpy(), list(range(len(text_ids))), dimensions), text_ids)
+    return {
+        ("first-token logits", "Kullback-Leibler divergence, nat"): _divergence(expected[0], logits[0]),
+        ("first-token logits", "cosine"): _smallest_cosine(logits[:1], expected[:1]),
+        ("greedy text", f"share of {_NUM_GREEDY_TOKENS} tokens that agree"): float((logits.argmax(-1) == expected.argmax(-1)).mean()),
+        ("text sample", "relative change of the negative log-likelihood"): abs(nll / expected_nll - 1),
+    }
+
+
+def run_decoder(folder: Path, embeddings: FloatArray, rows: list[int], dimensions: Dimensions) -> FloatArray:
+    """Run decoder.onnx once on an empty cache: embeddings [1, S, H] -> logits [len(rows), V]."""
+    length = embeddings.shape[1]
+    cache = np.zeros((1, dimensions.num_kv_heads, length, dimensions.head_width), dtype=np.float32)
+    feeds: dict[str, NDArray[Any]] = {
+        Tensors.INPUT_EMBEDDINGS: embeddings,
+        Tensors.LOGITS_INDICES: np.array(rows, dtype=np.int64),
+        Tensors.LAST_POSITION: np.array([length - 1], dtype=np.int32),
+        Tensors.SEQUENCE_LENGTH: np.array(length, dtype=np.int32),
+    }
+    for layer in range(dimensions.num_layers):
+        feeds |= {Tensors.past(layer, "key"): cache, Tensors.past(layer, "value"): cache}
+    return _run(folder / Graphs.DECODER, feeds, [Tensors.LOGITS])[0]
+
+
+def _run(graph: Path, feeds: dict[str, NDArray[Any]], outputs: list[str] | None = None) -> list[FloatArray]:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    results: list[FloatArray] = session.run(outputs, feeds)
+    return results
+
+
+def _relative_error(value: FloatArray, expected: FloatArray) -> float:
+    return float(np.abs(value - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+
+
+def _smallest_cosine(value: FloatArray, expected: FloatArray) -> float:
+    """Over the last axis; a pair of zero vectors counts as equal."""
+    norms = np.linalg.norm(value, axis=-1) * np.linalg.norm(expected, axis=-1)
+    cosines = np.where(norms > 0, (value * expected).sum(-1) / np.maximum(norms, 1e-12), 1.0)
+    return float(cosines.min())
+
+
+def _log_softmax(logits: FloatArray) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+
+
+def _divergence(expected: FloatArray, value: FloatArray) -> float:
+    log_p, log_q = _log_softmax(expected), _log_softmax(value)
+    return float((np.exp(log_p) * (log_p - log_q)).sum())
+
+
+def _negative_log_likelihood(logits: FloatArray, ids: list[int]) -> float:
+    return float(-_log_softmax(logits[:-1])[np.arange(len(ids) - 1), ids[1:]].mean())

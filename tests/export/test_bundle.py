@@ -1,0 +1,125 @@
+"""The export of a whole bundle, with a tiny vision encoder, adapter and Llama in place of the real weights."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import tiny_llama
+import torch
+from torch import nn
+
+from redvillm import zoo
+from redvillm.errors import ExportError, OptionsError, ParityError
+from redvillm.export import bundle, parity
+from redvillm.export.adapter import Adapter, AdapterOptions
+from redvillm.export.nano import NanoSources, NanoVision
+from redvillm.manifest import Graphs, read_manifest, verify_files
+
+NAME = zoo.DEFAULT_MODEL
+SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
+
+
+class TinyEncoder(nn.Module):
+    """pixels uint8 [T, 8, 8, 3] -> [T, 4, 6]."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 6, 4, 4)
+
+    def forward(self, pixels):
+        x = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+        return torch.relu(self.convolution(x)).flatten(2).transpose(1, 2)
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    vision = NanoVision(TinyEncoder().eval(), Adapter(SIZES).eval(), 8)
+    llm = tiny_llama.write_gguf(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(bundle, "locate_sources", lambda model: NanoSources(tmp_path / "v", llm, tmp_path / "a", ()))
+    monkeypatch.setattr(bundle, "load_vision", lambda sources: vision)
+    monkeypatch.setattr(bundle, "MAX_CONTEXT_TOKENS", tiny_llama.MAX_CONTEXT_TOKENS)
+    monkeypatch.setattr(parity, "_TEXT_SAMPLE", "The harbour wakes before the town does.")
+    return vision
+
+
+def left_over(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith(".") or path.name == "out")
+
+
+def test_a_bundle_is_complete_checked_and_reproducible(sources, tmp_path):
+    steps = []
+    manifest = bundle.export_bundle(NAME, tmp_path / "out", progress=steps.append)
+    assert read_manifest(tmp_path / "out", target="cpu") == manifest
+    verify_files(tmp_path / "out", manifest)
+    assert {Graphs.VISION, Graphs.VIDEO, Graphs.ALIGN, Graphs.DECODER} == set(manifest.graphs)
+    stages = {result.stage for result in manifest.parity}
+    assert stages >= {"vision features", "pooled streams", "visual tokens", "visual tokens of video.onnx", "first-token logits", "greedy text"}
+    assert all(result.passed for result in manifest.parity)
+    assert any(Graphs.DECODER in step for step in steps)
+    again = bundle.export_bundle(NAME, tmp_path / "again")
+    assert again.files == manifest.files
+
+
+def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monkeypatch):
+    other = Adapter(SIZES).eval()
+    monkeypatch.setattr(bundle, "export_align", lambda adapter, path: export_align(other, path))
+    with pytest.raises(ParityError, match="'visual tokens'"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+    assert left_over(tmp_path) == []
+
+
+def test_a_wrong_decoder_fails_the_export(sources, tmp_path, monkeypatch):
+    llm = tiny_llama.write_gguf(tmp_path / "other.gguf", seed=5)
+    monkeypatch.setattr(bundle, "load_llama", lambda path: load_llama(llm))
+    with pytest.raises(ParityError, match="first-token logits"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+
+
+def test_an_interrupted_export_leaves_nothing(sources, tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "check_parity", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.export_bundle(NAME, tmp_path / "out")
+    assert left_over(tmp_path) == []
+
+
+def test_an_existing_folder_is_only_replaced_when_told(sources, tmp_path):
+    bundle.export_bundle(NAME, tmp_path / "out", check=False)
+    with pytest.raises(OptionsError, match="--force"):
+        bundle.export_bundle(NAME, tmp_path / "out", check=False)
+    assert bundle.export_bundle(NAME, tmp_path / "out", force=True, check=False).parity == ()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(OptionsError, match="not a bundle"):
+        bundle.export_bundle(NAME, tmp_path / "mine", force=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_too_little_space_is_found_before_work(sources, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1))
+    with pytest.raises(ExportError, match="free some space"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+
+
+def test_targets_and_models_are_named(tmp_path):
+    with pytest.raises(OptionsError, match="cpu, cuda, tensorrt"):
+        bundle.export_bundle(NAME, tmp_path / "out", target="fpga")
+    with pytest.raises(ExportError, match="cpu only"):
+        bundle.export_bundle(NAME, tmp_path / "out", target="tensorrt")
+    with pytest.raises(OptionsError, match=NAME):
+        bundle.export_bundle("no-such-model", tmp_path / "out")
+
+
+def test_widths_must_match(sources, tmp_path, monkeypatch):
+    narrow = NanoVision(TinyEncoder(), Adapter(AdapterOptions(num_patches=4, vision_width=6, llm_width=32, num_motion_tokens=3)), 8)
+    monkeypatch.setattr(bundle, "load_vision", lambda sources: narrow)
+    with pytest.raises(ExportError, match="width 32"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+
+
+export_align, load_llama = bundle.export_align, bundle.load_llama

@@ -1,0 +1,158 @@
+import json
+import math
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tiny_llama
+import torch
+
+from redvillm.errors import ExportError
+from redvillm.export.decoder import export_decoder
+from redvillm.export.gguf import EMBEDDING, GgufFile
+from redvillm.export.llama import load_llama
+from redvillm.files import sha256_of
+from redvillm.manifest import Files, Graphs, Tensors
+
+NUM_LAYERS, MAX_CONTEXT_TOKENS = tiny_llama.NUM_LAYERS, tiny_llama.MAX_CONTEXT_TOKENS
+EXACT_ACTIVATIONS = 1  # accuracy level of MatMulNBits with float32 activations
+
+
+def export(folder, **options):
+    gguf_path = tiny_llama.write_gguf(folder / "m.gguf", **options)
+    (folder / "out").mkdir()
+    return gguf_path, folder / "out", export_decoder(gguf_path, folder / "out", max_context_tokens=MAX_CONTEXT_TOKENS)
+
+
+def use_exact_activations(folder):
+    graph = onnx.load(folder / Graphs.DECODER, load_external_data=False)
+    for node in graph.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "accuracy_level":
+                attribute.i = EXACT_ACTIVATIONS
+    (folder / Graphs.DECODER).write_bytes(graph.SerializeToString())
+
+
+class CachedDecoder:
+    """The graph driven by plain numpy: the present of one run is the past of the next."""
+
+    def __init__(self, folder):
+        self.session = onnxruntime.InferenceSession(folder / Graphs.DECODER, providers=["CPUExecutionProvider"])
+        self.length = 0
+        shape = (1, tiny_llama.NUM_KV_HEADS, MAX_CONTEXT_TOKENS, tiny_llama.HEAD_WIDTH)
+        self.cache = [np.zeros(shape, np.float32) for _ in range(2 * NUM_LAYERS)]
+
+    def run(self, embeddings, rows):
+        self.length += embeddings.shape[0]
+        names = [(layer, kind) for layer in range(NUM_LAYERS) for kind in ("key", "value")]
+        feeds = {Tensors.past(*name): cache for name, cache in zip(names, self.cache, strict=True)}
+        feeds |= {
+            Tensors.INPUT_EMBEDDINGS: embeddings[None],
+            Tensors.LOGITS_INDICES: np.array(rows, np.int64),
+            Tensors.LAST_POSITION: np.array([self.length - 1], np.int32),
+            Tensors.SEQUENCE_LENGTH: np.array(self.length, np.int32),
+        }
+        logits, *self.cache = self.session.run([Tensors.LOGITS, *(Tensors.present(*name) for name in names)], feeds)
+        return logits
+
+
+def reference_logits(gguf_path, ids):
+    with torch.inference_mode():
+        return load_llama(gguf_path)(torch.tensor([ids])).logits[0].numpy()
+
+
+def random_ids(count, seed=0):
+    return np.random.default_rng(seed).integers(0, len(tiny_llama.VOCABULARY), count).tolist()
+
+
+@pytest.mark.parametrize(("layers", "tied"), [("Q4_1", True), ("Q4_1", False), ("Q4_0", True), ("Q8_0", True)])
+def test_logits_equal_the_reference_with_exact_activations(tmp_path, layers, tied):
+    gguf_path, folder, _ = export(tmp_path, layers=layers, tied=tied)
+    use_exact_activations(folder)
+    ids = random_ids(97)
+    table = GgufFile(gguf_path).dequantize(EMBEDDING)
+    expected = reference_logits(gguf_path, ids)
+    # weights are the same values: what is left is the order of float32 sums
+    np.testing.assert_allclose(CachedDecoder(folder).run(table[ids], range(97)), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("pieces", [[1] * 11, [19, 1, 1, 7], [1, 40], [2, 3, 5]])
+def test_the_cache_continues_in_any_division(tmp_path, pieces):
+    gguf_path, folder, _ = export(tmp_path)
+    use_exact_activations(folder)
+    ids = random_ids(sum(pieces), seed=len(pieces))
+    decoder, embeddings = CachedDecoder(folder), GgufFile(gguf_path).dequantize(EMBEDDING)[ids]
+    logits = [decoder.run(part, range(len(part))) for part in np.split(embeddings, np.cumsum(pieces)[:-1])]
+    expected = reference_logits(gguf_path, ids)
+    np.testing.assert_allclose(np.concatenate(logits), expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_8_bit_activations_cost_little(tmp_path):
+    gguf_path, folder, _ = export(tmp_path)
+    ids = random_ids(97)
+    value = CachedDecoder(folder).run(GgufFile(gguf_path).dequantize(EMBEDDING)[ids], range(97))
+    expected = reference_logits(gguf_path, ids)
+    cosines = (value * expected).sum(-1) / np.linalg.norm(value, axis=-1) / np.linalg.norm(expected, axis=-1)
+    # up to 1/254 of a block's largest value in each matrix; random weights on 64 channels do not average that out as a trained model does
+    assert np.median(cosines) > 0.999
+    assert cosines.min() > 0.99
+
+
+@pytest.mark.parametrize("rows", [[], [0], [6], [5, 0, 5]])
+def test_logits_come_for_the_asked_rows_only(tmp_path, rows):
+    gguf_path, folder, _ = export(tmp_path)
+    embeddings = GgufFile(gguf_path).dequantize(EMBEDDING)[random_ids(7)]
+    everything = CachedDecoder(folder).run(embeddings, range(7))
+    logits = CachedDecoder(folder).run(embeddings, rows)
+    assert logits.shape == (len(rows), len(tiny_llama.VOCABULARY))
+    # the kernel may choose another order of sums for another number of rows
+    np.testing.assert_allclose(logits, everything[rows], rtol=0, atol=1e-4 * np.abs(everything).max())
+
+
+def test_report_and_graph_agree(tmp_path):
+    _, folder, report = export(tmp_path)
+    assert (report.num_layers, report.num_kv_heads, report.head_width) == (2, 2, 16)
+    assert (report.llm_width, report.vocabulary_size, report.max_context_tokens) == (64, len(tiny_llama.VOCABULARY), MAX_CONTEXT_TOKENS)
+    assert report.stop_token_ids == (0, 2)
+    session = onnxruntime.InferenceSession(folder / Graphs.DECODER, providers=["CPUExecutionProvider"])
+    for given_tensors, described in ((session.get_inputs(), report.graph.inputs), (session.get_outputs(), report.graph.outputs)):
+        types = {"float32": "tensor(float)", "int64": "tensor(int64)", "int32": "tensor(int32)"}
+        assert [(tensor.name, types[spec.dtype], list(spec.shape)) for tensor, spec in zip(given_tensors, described, strict=True)] == [
+            (tensor.name, tensor.type, tensor.shape) for tensor in given_tensors
+        ]
+        assert [tensor.name for tensor in given_tensors] == [spec.name for spec in described]
+
+
+def test_files_are_complete_and_nothing_else(tmp_path):
+    _, folder, _ = export(tmp_path)
+    graphs = {Graphs.DECODER, f"{Graphs.DECODER}.data"}
+    assert {path.name for path in folder.iterdir()} == graphs | {Files.EMBEDDING_CODES, Files.EMBEDDING_SCALES, Files.TOKENIZER, Files.CHAT_TEMPLATE}
+    json.loads((folder / Files.TOKENIZER).read_text(encoding="utf-8"))
+
+
+def test_a_tied_head_reads_the_embedding_files(tmp_path):
+    """The table is stored once: the head's constants point into the .npy files."""
+    _, folder, _ = export(tmp_path)
+    tensors = {tensor.name: tensor for tensor in onnx.load(folder / Graphs.DECODER, load_external_data=False).graph.initializer}
+    for name, file_name in (("head.codes", Files.EMBEDDING_CODES), ("head.scales", Files.EMBEDDING_SCALES)):
+        entries = {entry.key: entry.value for entry in tensors[name].external_data}
+        stored = np.load(folder / file_name, allow_pickle=False)
+        assert entries["location"] == file_name
+        assert math.prod(tensors[name].dims) == stored.size
+        assert (folder / file_name).read_bytes()[int(entries["offset"]) :][: int(entries["length"])] == stored.tobytes()
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    fingerprints = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        _, folder, _ = export(tmp_path / name)
+        fingerprints.append({path.name: sha256_of(path) for path in folder.iterdir()})
+    assert fingerprints[0] == fingerprints[1]
+
+
+@pytest.mark.parametrize("max_context_tokens", [0, 257])
+def test_a_context_that_was_not_trained_is_refused(tmp_path, max_context_tokens):
+    with pytest.raises(ExportError, match="trained for 1 to 256"):
+        export_decoder(tiny_llama.write_gguf(tmp_path / "m.gguf"), tmp_path, max_context_tokens=max_context_tokens)
