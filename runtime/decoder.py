@@ -1,0 +1,95 @@
+"""The decoder and its KV cache.
+
+The cache is allocated once, [1, num_kv_heads, C, head_width] for keys and for values of every layer, and bound as past and as present: a step writes
+its positions in place, rewinding sets a number. Memory is touched as the cache fills. Knows embeddings and logits; does not know tokens or text.
+One owner thread.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from redvillm.errors import ContextOverflowError, OptionsError
+from redvillm.manifest import Dimensions, Tensors
+from redvillm.runtime.session import Session
+
+FloatArray = npt.NDArray[np.float32]
+_KINDS: tuple[Literal["key"], Literal["value"]] = ("key", "value")
+
+
+class Decoder:
+    """decoder.onnx with its cache."""
+
+    def __init__(self, session: Session, dimensions: Dimensions, max_context_tokens: int) -> None:
+        """Allocate a cache of C = `max_context_tokens` positions, at most as many as the graph was exported for."""
+        self.max_context_tokens = max_context_tokens
+        self._session = session
+        self._width = dimensions.llm_width
+        self._vocabulary_size = dimensions.vocabulary_size
+        self._length = 0
+        self._binding = session.bind()
+        shape = (1, dimensions.num_kv_heads, max_context_tokens, dimensions.head_width)
+        places = [(layer, kind) for layer in range(dimensions.num_layers) for kind in _KINDS]
+        self._cache = [np.zeros(shape, dtype=np.float32) for _ in places]
+        for (layer, kind), buffer in zip(places, self._cache, strict=True):
+            self._binding.bind_input(Tensors.past(layer, kind), "cpu", 0, np.float32, shape, buffer.ctypes.data)
+            self._binding.bind_output(Tensors.present(layer, kind), "cpu", 0, np.float32, shape, buffer.ctypes.data)
+
+    @property
+    def length(self) -> int:
+        """Positions in the cache."""
+        return self._length
+
+    def rewind(self, length: int) -> None:
+        """Forget everything after the first `length` positions.
+
+        Raises:
+            OptionsError: there are not that many.
+        """
+        if not 0 <= length <= self._length:
+            raise OptionsError(f"the cache holds {self._length} positions and cannot be rewound to {length}; 0 to {self._length} are legal")
+        self._length = length
+
+    def forward(self, embeddings: FloatArray, logits_rows: Sequence[int]) -> FloatArray:
+        """Append positions and return the logits of some of them.
+
+        Args:
+            embeddings: float32 [S, H], S >= 1.
+            logits_rows: K positions within S; empty when no logits are wanted.
+
+        Returns:
+            Logits, float32 [K, V].
+
+        Raises:
+            ContextOverflowError: they do not fit into the cache; it is left as it was.
+            OptionsError: embeddings of another shape or type, or a row outside them.
+        """
+        self._check(embeddings, logits_rows)
+        length = self._length + len(embeddings)
+        rows = np.asarray(logits_rows, dtype=np.int64)
+        logits = np.empty((len(rows), self._vocabulary_size), dtype=np.float32)
+        feeds: dict[str, npt.NDArray[np.generic]] = {  # held until the run is over: the binding does not own them
+            Tensors.INPUT_EMBEDDINGS: np.ascontiguousarray(embeddings[None]),
+            Tensors.LOGITS_INDICES: rows,
+            Tensors.LAST_POSITION: np.array([length - 1], dtype=np.int32),
+            Tensors.SEQUENCE_LENGTH: np.array(length, dtype=np.int32),
+        }
+        for name, value in feeds.items():
+            self._binding.bind_cpu_input(name, value)
+        self._binding.bind_output(Tensors.LOGITS, "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        self._session.run_bound(self._binding)
+        self._length = length
+        return logits
+
+    def _check(self, embeddings: FloatArray, logits_rows: Sequence[int]) -> None:
+        if embeddings.dtype != np.float32 or embeddings.ndim != 2 or embeddings.shape[1] != self._width or not len(embeddings):
+            raise OptionsError(f"embeddings are {embeddings.dtype} {list(embeddings.shape)}; float32 [1 or more, {self._width}] is wanted")
+        if not all(0 <= row < len(embeddings) for row in logits_rows):
+            raise OptionsError(f"logits are wanted of rows {list(logits_rows)!s:.60}; rows 0 to {len(embeddings) - 1} are legal")
+        if self._length + len(embeddings) > self.max_context_tokens:
+            raise ContextOverflowError(
+                f"{self._length} tokens are in the context and {len(embeddings)} more do not fit: it holds {self.max_context_tokens}. "
+                "Ask for less, or open the model with a longer context"
+            )

@@ -1,0 +1,82 @@
+"""A session of `redvillm live`: questions in, answers out, until there is nothing more to come.
+
+Knows the stream, typed input and an output; does not know how things look.
+"""
+
+import time
+
+from redvillm.errors import RedvillmError
+from redvillm.runtime.answer import Answer
+from redvillm.runtime.live_output import LiveOutput
+from redvillm.runtime.options import GenerationOptions
+from redvillm.runtime.standing import StandingQuestion
+from redvillm.runtime.stream import LiveStream
+from redvillm.runtime.typed_input import TypedInput
+
+_TICK_S = 0.15
+
+
+class LiveSession:
+    """Runs in the calling thread. Ends at `duration_s`, at the end of the source, or when input and questions are over."""
+
+    def __init__(self, stream: LiveStream, typed: TypedInput, output: LiveOutput, options: GenerationOptions) -> None:
+        self._stream = stream
+        self._typed = typed
+        self._output = output
+        self._options = options
+        self._open: list[Answer] = []
+        self._standing: list[StandingQuestion] = []
+        self._new: list[Answer] = []  # appended by the threads of standing questions, taken here
+        self._has_asked = False
+
+    def run(self, questions: tuple[str, ...], every_s: float | None, duration_s: float | None) -> None:
+        """Ask `questions`, standing ones with `every_s`; then serve typed ones until the end.
+
+        Raises:
+            QuestionError, ContextOverflowError: one of `questions` cannot be asked.
+            SourceLostError, BackendError: the source or the perception failed.
+        """
+        start_s = time.perf_counter()
+        for question in questions:
+            if every_s is None:
+                self._open.append(self._stream.ask(question, options=self._options))
+            else:
+                self._standing.append(self._stream.ask_every(question, every_s, self._new.append, options=self._options))
+        self._has_asked = bool(questions)
+        while not self._is_over(duration_s is not None, None if duration_s is None else start_s + duration_s):
+            self._tick()
+        if duration_s is None or time.perf_counter() < start_s + duration_s:
+            self._tick()
+        if self._stream.error is not None:
+            raise self._stream.error
+
+    def _tick(self) -> None:
+        for question in self._typed.poll(_TICK_S):
+            self._ask(question)
+        while self._new:
+            self._open.append(self._new.pop(0))
+        still_open = []
+        for answer in self._open:
+            if answer.is_done:
+                self._output.finished(answer)
+            else:
+                still_open.append(answer)
+        self._open = still_open
+        self._output.show(self._stream.status, self._open, self._typed.line_so_far)
+
+    def _ask(self, question: str) -> None:
+        self._has_asked = True
+        try:
+            self._open.append(self._stream.ask(question, options=self._options))
+        except RedvillmError as error:
+            self._output.refused(question, error)
+
+    def _is_over(self, is_timed: bool, end_s: float | None) -> bool:
+        if end_s is not None and time.perf_counter() >= end_s:
+            return True
+        if self._open or self._new:
+            return False
+        if self._stream.wait_ended(0):
+            return all(standing.is_ended for standing in self._standing)
+        # piped questions are all answered, and nobody can ask another
+        return not is_timed and self._has_asked and not self._standing and self._typed.is_over

@@ -1,0 +1,38 @@
+"""What the command line asks of the runtime.
+
+Plain values; their legal ranges are checked by what uses them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskRequest:
+    """`redvillm ask`. None means the default of the bundle, or of the machine."""
+
+    bundle: str
+    clip: str
+    questions: tuple[str, ...]
+    num_frames: int | None
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    seed: int
+    threads: int | None
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRequest:
+    """`redvillm live`. `every_s` makes the questions standing ones; `duration_s` None runs until it is stopped or the source ends."""
+
+    bundle: str
+    source: str
+    questions: tuple[str, ...]
+    every_s: float | None
+    rate_hz: float
+    max_new_tokens: int
+    threads: int | None
+    duration_s: float | None
+    loop: bool
+    as_json: bool

@@ -1,0 +1,124 @@
+"""Opening a graph of a bundle in ONNX Runtime, on the provider that was asked for and no other.
+
+Knows onnxruntime; does not know what a graph computes.
+"""
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from redvillm.errors import BackendError, BundleFileError, OptionsError
+
+CPU_PROVIDER = "CPUExecutionProvider"
+_ERRORS_ONLY = 3  # severity of ONNX Runtime's own log; failures come as exceptions
+
+
+class Session:
+    """An opened graph; `run` may be called from several threads. Made by `open_session`."""
+
+    def __init__(self, path: Path, session: Any, *, provider: str, threads: int) -> None:
+        self._path = path
+        self._session = session
+        self.provider = provider
+        self.threads = threads
+
+    def run(self, output_names: list[str], feeds: dict[str, npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
+        """Run the graph.
+
+        Raises:
+            BackendError: the graph does not take these inputs, or failed.
+        """
+        try:
+            results: list[npt.NDArray[np.generic]] = self._session.run(output_names, feeds)
+        except Exception as error:  # the library's errors have no common base
+            raise self._failure(error) from error
+        return results
+
+    def bind(self) -> Any:
+        """Return an onnxruntime.IOBinding of this session, for buffers that stay where they are."""
+        return self._session.io_binding()
+
+    def run_bound(self, binding: Any) -> None:
+        """Run the graph on the buffers of `binding`.
+
+        Raises:
+            BackendError: a buffer is missing or does not fit, or the run failed.
+        """
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # as above
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> BackendError:
+        return BackendError(f"running {self._path.name} failed ({_first_line(error)}); if the inputs are right, export the bundle again")
+
+
+def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | None = None) -> Session:
+    """Open a graph; its external data must lie beside it.
+
+    Args:
+        path: the .onnx file.
+        provider: ONNX Runtime's name of the provider that must run it.
+        threads: threads of one run; None uses every core that this process may run on.
+
+    Raises:
+        BackendError: onnxruntime or the provider is missing, or the provider did not start.
+        BundleFileError: the graph cannot be read.
+        OptionsError: `threads` is not positive.
+    """
+    runtime = _import_runtime()
+    available = runtime.get_available_providers()
+    if provider not in available:
+        raise BackendError(
+            f"this onnxruntime has no {provider}; it has {', '.join(available)}. Install the extra that brings it, as 'redvillm doctor' says"
+        )
+    options = _options(runtime, check_threads(threads))
+    try:
+        session = runtime.InferenceSession(path, options, providers=[provider])
+    except Exception as error:  # the library's errors have no common base
+        raise BundleFileError(f"{path} cannot be opened ({_first_line(error)}); export the bundle again") from error
+    running = session.get_providers()[0]
+    if running != provider:
+        raise BackendError(f"{path.name} was to run on {provider}, but onnxruntime chose {running}; 'redvillm doctor' says what is missing")
+    return Session(path, session, provider=provider, threads=options.intra_op_num_threads)
+
+
+def check_threads(threads: int | None) -> int:
+    """Return the number of threads to use.
+
+    Raises:
+        OptionsError: not a positive whole number.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads is None:
+        return cores
+    if type(threads) is not int or threads < 1:
+        raise OptionsError(f"threads is {threads!r:.40}; it must be a whole number from 1 on, here best {cores}, or None for that")
+    return threads
+
+
+def _options(runtime: ModuleType, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # Perception and language share the cores: a thread that spins for work takes them from the other, and a preempted one stalls the rest.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _import_runtime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"onnxruntime cannot be imported ({error}); install redvillm[cpu] or redvillm[gpu]") from error
+    module: ModuleType = onnxruntime
+    return module
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

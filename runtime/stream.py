@@ -1,0 +1,225 @@
+"""A live stream: a source that is watched all the time and can be asked at any time.
+
+Puts the capture thread, the perception thread and the language thread together, and ends them. Knows all three; does not know graphs.
+"""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from redvillm.errors import RedvillmError, SourceNotFoundError, StreamClosedError
+from redvillm.runtime.answer import Answer
+from redvillm.runtime.capture import CaptureThread
+from redvillm.runtime.drops import FrameLedger
+from redvillm.runtime.encoder import Aligner
+from redvillm.runtime.gate import Gate
+from redvillm.runtime.health import SourceHealth, SourceState
+from redvillm.runtime.language_worker import LanguageWorker
+from redvillm.runtime.live_grounds import LiveGrounds
+from redvillm.runtime.options import GenerationOptions
+from redvillm.runtime.perception import PerceptionThread
+from redvillm.runtime.slot import FrameSlot
+from redvillm.runtime.source import Source
+from redvillm.runtime.standing import StandingQuestion
+from redvillm.runtime.stream_options import StreamOptions
+from redvillm.runtime.stream_status import StreamStatus
+from redvillm.runtime.window import FrameEncoder, Snapshot, Window
+
+_CLOSE_S = 1.0
+
+
+class LiveStream:
+    """Made by `Model.open`; a context manager. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        source: Source,
+        options: StreamOptions,
+        *,
+        encoder: FrameEncoder,
+        window: Window,
+        gate: Gate,
+        aligner: Aligner,
+        worker: LanguageWorker,
+        image_size: int,
+        max_frames: int,
+    ) -> None:
+        """Open the source and start watching.
+
+        Raises:
+            SourceError: the source cannot be opened (its subclass says why).
+            BackendError: no usable cv2.
+        """
+        self.options = options
+        self._source_name = source.name
+        self._aligner = aligner
+        self._worker = worker
+        self._max_frames = max_frames
+        self._start_s = time.perf_counter()
+        self._ledger = FrameLedger()
+        self._health = SourceHealth()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._answers: list[Answer] = []
+        self._standing: list[StandingQuestion] = []
+        slot = FrameSlot()
+        self._capture = CaptureThread(source, slot, self._ledger, self._health, give_up_after_s=options.give_up_after_s)
+        self._perception = PerceptionThread(
+            slot,
+            self._ledger,
+            self._health,
+            encoder=encoder,
+            window=window,
+            gate=gate,
+            image_size=image_size,
+            rate_hz=options.rate_hz,
+            max_age_s=options.max_age_s,
+        )
+        self._grounds = LiveGrounds(
+            source_name=source.name,
+            capture=self._capture,
+            perception=self._perception,
+            ledger=self._ledger,
+            health=self._health,
+            aligner=aligner,
+            options=options,
+        )
+        weakref.finalize(self, _stop_reading, self._capture, self._perception)  # a stream that is dropped without close, or lives at the end
+        self._capture.start()
+        self._perception.start()
+        self._require_opened()
+
+    def _require_opened(self) -> None:
+        try:
+            if not self._health.wait_opened(self.options.open_timeout_s + 1.0):
+                raise self._health.report.error or SourceNotFoundError(
+                    f"{self._source_name} did not open within {self.options.open_timeout_s:g} s; check it, or allow more time"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def ask(self, question: str, *, options: GenerationOptions | None = None) -> Answer:
+        """Ask about the newest frames; the answer rests on the window as it is when the question's turn comes.
+
+        Before the first frame the question waits for it, at most `first_frame_timeout_s`.
+
+        Raises:
+            QuestionError: empty, too long, not valid text, or too many questions wait already.
+            ContextOverflowError: prompt and answer do not fit the decoder's context.
+            StreamClosedError: the stream or its model was closed.
+        """
+        asked_s = time.perf_counter()
+        options = options or GenerationOptions()
+        self._worker.check_fits(question, self._aligner.num_visual_tokens(self._max_frames), options)
+        with self._lock:
+            if self._closed:
+                raise StreamClosedError("the stream was closed; open it again to ask")
+            answer = self._worker.submit(question, options, self._grounds.find, asked_s=asked_s, wait=False)
+            self._answers = [earlier for earlier in self._answers if not earlier.is_done]
+            self._answers.append(answer)
+        return answer
+
+    def ask_every(
+        self,
+        question: str,
+        every_s: float,
+        on_answer: Callable[[Answer], object] | None = None,
+        *,
+        options: GenerationOptions | None = None,
+    ) -> StandingQuestion:
+        """Ask again every `every_s` seconds, until stopped, closed, or once more after the source ended.
+
+        Args:
+            question: what to ask.
+            every_s: seconds between the starts of answers; a late answer delays the next.
+            on_answer: called in a thread of its own with each answer as it begins; what it raises is logged and kept.
+            options: how to generate.
+
+        Raises:
+            As `ask`, and OptionsError for a bad `every_s`.
+        """
+        self._worker.check_fits(question, self._aligner.num_visual_tokens(self._max_frames), options or GenerationOptions())
+        with self._lock:
+            if self._closed:
+                raise StreamClosedError("the stream was closed; open it again to ask")
+            self._standing = [earlier for earlier in self._standing if not earlier.is_ended]
+            standing = StandingQuestion(
+                question, every_s, lambda: self.ask(question, options=options), on_answer, lambda: self._health.report.is_final
+            )
+            self._standing.append(standing)
+        return standing
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot of the window, None before the first frame."""
+        return self._perception.snapshot
+
+    @property
+    def status(self) -> StreamStatus:
+        """What the stream is doing now."""
+        now_s = time.perf_counter()
+        report = self._grounds.report(now_s)
+        snapshot = self._perception.snapshot
+        return StreamStatus(
+            source=self._source_name,
+            state=report.state,
+            message=report.message,
+            capture_fps=self._capture.meter.rate_hz(now_s),
+            perception_fps=self._perception.meter.rate_hz(now_s),
+            counts=self._ledger.counts(),
+            window_frames=0 if snapshot is None else snapshot.num_frames,
+            window_span_s=0.0 if snapshot is None else snapshot.captured_s[-1] - snapshot.captured_s[0],
+            age_newest_ms=None if snapshot is None else (now_s - snapshot.captured_s[-1]) * 1e3,
+            snapshot_version=0 if snapshot is None else snapshot.version,
+            encode_ms=None if snapshot is None else snapshot.encode_ms,
+            questions_waiting=self._worker.num_waiting,
+            uptime_s=now_s - self._start_s,
+        )
+
+    @property
+    def error(self) -> RedvillmError | None:
+        """What made the source or the perception fail; None while it goes on, after a regular end and after `close`."""
+        return self._health.report.error
+
+    def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Wait until the window will not change any more (end, failure or close), at most `timeout_s`; return whether that came."""
+        start_s = time.perf_counter()
+        if not self._health.wait_final(timeout_s).is_final:
+            return False
+        left_s = None if timeout_s is None else max(0.0, timeout_s - (time.perf_counter() - start_s))
+        return self._perception.join(left_s)  # the last frame may still be on its way into the window
+
+    def close(self) -> None:
+        """End all threads within about a second and fail unfinished answers; harmless when repeated.
+
+        A capture thread that is stuck inside a driver or an iterator is left to end by itself; it holds nothing that others wait for.
+        """
+        with self._lock:
+            self._closed = True
+            answers, standing = self._answers, self._standing
+            self._answers, self._standing = [], []
+        self._health.set(SourceState.CLOSED, "closed")
+        _stop_reading(self._capture, self._perception)
+        for question in standing:
+            question.stop()
+        for answer in answers:
+            answer.cancel()
+        deadline_s = time.perf_counter() + _CLOSE_S
+        threads: list[CaptureThread | PerceptionThread | StandingQuestion] = [self._perception, self._capture, *standing]
+        for thread in threads:
+            thread.join(max(0.0, deadline_s - time.perf_counter()))
+
+
+def _stop_reading(capture: CaptureThread, perception: PerceptionThread) -> None:
+    capture.stop()
+    perception.stop()

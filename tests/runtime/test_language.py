@@ -1,0 +1,244 @@
+import dataclasses
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from redvillm.errors import BackendError, BundleFileError, ContextOverflowError, OptionsError, QuestionError, StreamClosedError
+from redvillm.manifest import Files
+from redvillm.runtime import language
+from redvillm.runtime.language import LanguageModel
+from redvillm.runtime.options import GenerationOptions
+
+OPTIONS = GenerationOptions(max_new_tokens=12)
+QUESTION = "in the end?"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The language half of a bundle of the tiny model: its module and the folder."""
+    pytest.importorskip("gguf")
+    pytest.importorskip("onnx")
+    import tiny_llama
+
+    from redvillm.export.decoder import export_decoder
+
+    folder = tmp_path_factory.mktemp("language")
+    export_decoder(tiny_llama.write_gguf(folder / "m.gguf"), folder, max_context_tokens=tiny_llama.MAX_CONTEXT_TOKENS)
+    return tiny_llama, folder
+
+
+@pytest.fixture
+def open_model(tiny):
+    """A function that opens the model; by default no token ends an answer, as random weights may give any."""
+
+    def open_one(**options):
+        manifest = tiny[0].make_manifest(stop_token_ids=options.pop("stop_token_ids", ()))
+        return LanguageModel(tiny[1], manifest, threads=1, **options)
+
+    return open_one
+
+
+def visual_tokens(count=13, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, 64)).astype(np.float32)
+
+
+def ids_of(pieces):
+    return [piece.token_id for piece in pieces]
+
+
+def ask(model, question=QUESTION, options=OPTIONS):
+    return ids_of(model.generate(question, options))
+
+
+def test_questions_about_one_prefix_answer_as_from_scratch(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answers = [ask(model), ask(model, "the other?"), ask(model)]
+    for question, answer in zip((QUESTION, "the other?", QUESTION), answers, strict=True):
+        fresh = open_model()
+        fresh.prefill(visual_tokens())
+        assert ask(fresh, question) == answer
+    assert answers[0] != answers[1]
+
+
+def test_a_new_prefix_replaces_the_old_one(open_model):
+    model, fresh = open_model(), open_model()
+    model.prefill(visual_tokens(seed=1))
+    before = ask(model)
+    for count in (20, 5, 13):  # longer and shorter than what lies in the cache
+        model.prefill(visual_tokens(count))
+        system_length = model.prefix_length_tokens - count
+    fresh.prefill(visual_tokens(13))
+    assert ask(model) == ask(fresh) != before
+    assert system_length == fresh.prefix_length_tokens - 13 > 0
+
+
+def test_greedy_tokens_are_those_of_transformers(tiny, open_model):
+    """Teacher-forced: 8-bit activations may turn a near tie, so the reference must rank every token among its likeliest."""
+    torch = pytest.importorskip("torch")
+    from redvillm.export.llama import load_llama
+    from redvillm.prompt import Prompt
+
+    tiny_llama, folder = tiny
+    llama = load_llama(folder / "m.gguf")
+    prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, tiny_llama.make_manifest().prompt.system)
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    table = llama.get_input_embeddings()
+    before, after = (table(torch.tensor(ids)) for ids in (prompt.prefix_ids, (*prompt.suffix_ids(QUESTION), *answer[:-1])))
+    with torch.inference_mode():
+        logits = llama(inputs_embeds=torch.cat((before, torch.from_numpy(visual_tokens()), after))[None]).logits[0, -len(answer) :].numpy()
+    gaps = logits.max(-1) - logits[np.arange(len(answer)), answer]
+    assert (gaps == 0).mean() >= 0.75
+    assert gaps.max() <= 0.05 * np.abs(logits).max()
+
+
+def test_slices_change_nothing(open_model, monkeypatch):
+    whole = open_model()
+    whole.prefill(visual_tokens(29))
+    monkeypatch.setattr(language, "PREFILL_SLICE_TOKENS", 8)
+    sliced = open_model()
+    sliced.prefill(visual_tokens(29))
+    assert ask(sliced) == ask(whole)
+
+
+def test_a_cancelled_prefill_leaves_no_prefix_and_can_be_repeated(open_model, monkeypatch):
+    monkeypatch.setattr(language, "PREFILL_SLICE_TOKENS", 8)
+    model, fresh = open_model(), open_model()
+    model.prefill(visual_tokens(seed=1))
+    answers = itertools.chain([False, False], itertools.repeat(True))
+    assert not model.try_prefill(visual_tokens(29), lambda: next(answers))
+    assert model.prefix_length_tokens == 0
+    with pytest.raises(OptionsError, match="call prefill first"):
+        model.generate(QUESTION, OPTIONS)
+    assert model.try_prefill(visual_tokens(29), lambda: False)
+    fresh.prefill(visual_tokens(29))
+    assert ask(model) == ask(fresh)
+
+
+def test_pieces_add_up_and_carry_times(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    start_s = time.perf_counter()
+    pieces = list(model.generate(QUESTION, OPTIONS))
+    times = [start_s, *(piece.time_s for piece in pieces), time.perf_counter()]
+    assert times == sorted(times)
+    assert [piece.finish for piece in pieces] == [None] * 11 + ["length"]
+    assert "".join(piece.text for piece in pieces) == model._prompt.tokenizer.decode(ids_of(pieces), skip_special_tokens=True)
+
+
+def test_a_stop_token_ends_the_answer(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    stop_id = answer[5]
+    stopping = open_model(stop_token_ids=(stop_id,))
+    stopping.prefill(visual_tokens())
+    pieces = list(stopping.generate(QUESTION, OPTIONS))
+    assert ids_of(pieces) == answer[: answer.index(stop_id) + 1]
+    assert [piece.finish for piece in pieces] == [None] * (len(pieces) - 1) + ["stop"]
+
+
+def test_sampling_obeys_its_seed(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    first, again, other = (ask(model, options=GenerationOptions(max_new_tokens=12, temperature=2.0, seed=seed)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_an_answer_may_be_left_halfway(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    expected = ask(model)
+    half = list(itertools.islice(model.generate("the other?", OPTIONS), 3))
+    assert len(half) == 3
+    assert ask(model) == expected
+
+
+def test_a_stale_answer_cannot_disturb_a_newer_one(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    expected = ask(model)
+    stale = model.generate("the other?", OPTIONS)
+    next(stale)
+    newer = model.generate(QUESTION, OPTIONS)
+    pieces = [next(newer)]
+    with pytest.raises(StreamClosedError, match="has taken the decoder"):
+        next(stale)
+    assert ids_of([*pieces, *newer]) == expected
+    waiting = model.generate(QUESTION, OPTIONS)
+    model.prefill(visual_tokens(seed=3))
+    with pytest.raises(StreamClosedError):
+        next(waiting)
+
+
+def test_nothing_runs_when_it_does_not_fit(open_model, tiny):
+    model = open_model()
+    num_context = tiny[0].MAX_CONTEXT_TOKENS
+    model.prefill(visual_tokens())
+    expected = ask(model)
+    too_many = GenerationOptions(max_new_tokens=num_context)
+    with pytest.raises(
+        ContextOverflowError, match=rf"13 visual, \d+ question and {num_context} answer tokens are \d+; the context holds {num_context}"
+    ):
+        model.generate(QUESTION, too_many)
+    with pytest.raises(ContextOverflowError):
+        model.check_fits(QUESTION, num_context, OPTIONS)
+    with pytest.raises(ContextOverflowError, match=f"{num_context} visual tokens do not fit"):
+        model.prefill(visual_tokens(num_context))
+    assert ask(model) == expected
+
+
+def test_the_whole_context_can_be_used(open_model, tiny):
+    model = open_model()
+    model.prefill(visual_tokens())
+    num_free = tiny[0].MAX_CONTEXT_TOKENS - model.prefix_length_tokens - len(model._prompt.suffix_ids(QUESTION))
+    model.check_fits(QUESTION, 13, GenerationOptions(max_new_tokens=num_free))
+    assert len(ask(model, options=GenerationOptions(max_new_tokens=num_free))) == num_free
+    with pytest.raises(ContextOverflowError):
+        model.check_fits(QUESTION, 13, GenerationOptions(max_new_tokens=num_free + 1))
+
+
+def test_bad_questions_and_bad_calls(open_model):
+    model = open_model()
+    with pytest.raises(OptionsError, match="call prefill first"):
+        model.generate(QUESTION, OPTIONS)
+    with pytest.raises(QuestionError):
+        model.check_fits("  ", 13, OPTIONS)
+    model.prefill(visual_tokens())
+    with pytest.raises(QuestionError):
+        model.generate("\ud800", OPTIONS)
+    with pytest.raises(OptionsError, match="is wanted"):
+        model.prefill(visual_tokens()[:, :10])
+    assert model.prefix_length_tokens == 0
+
+
+def test_no_visual_tokens_is_a_prompt_without_video(open_model):
+    model = open_model()
+    model.prefill(np.zeros((0, 64), np.float32))
+    assert len(ask(model)) == 12
+
+
+def test_provider_threads_and_context_are_told_and_checked(open_model, tiny):
+    model = open_model(max_context_tokens=50)
+    assert (model.provider, model.threads, model.prefix_length_tokens) == ("CPUExecutionProvider", 1, 0)
+    with pytest.raises(ContextOverflowError, match="the context holds 50"):
+        model.check_fits(QUESTION, 40, OPTIONS)
+    for illegal in (0, tiny[0].MAX_CONTEXT_TOKENS + 1, 10.0):
+        with pytest.raises(OptionsError, match=f"allows 1 to {tiny[0].MAX_CONTEXT_TOKENS}"):
+            open_model(max_context_tokens=illegal)
+
+
+def test_a_target_that_cannot_run_here_is_refused(tiny):
+    with pytest.raises(BackendError, match="target 'tensorrt' cannot be run"):
+        LanguageModel(tiny[1], tiny[0].make_manifest(target="tensorrt"))
+
+
+def test_a_manifest_of_another_model_is_refused(tiny):
+    manifest = tiny[0].make_manifest()
+    other = dataclasses.replace(manifest, dimensions=dataclasses.replace(manifest.dimensions, vocabulary_size=100))
+    with pytest.raises(BundleFileError, match="manifest says 100 tokens"):
+        LanguageModel(tiny[1], other)
