@@ -1,0 +1,8 @@
+"""`python -m redvillm.cli`, the same as the command `redvillm`."""
+
+import sys
+
+from redvillm.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""`redvillm live`."""
+
+import argparse
+
+from redvillm.cli.options import Commands, add_json, add_max_new_tokens, add_model, add_threads
+from redvillm.cli.values import duration_s, real
+
+
+def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.ArgumentParser) -> None:
+    """Define the command."""
+    parser = commands.add_parser(
+        "live",
+        parents=[common],
+        help="watch a camera, a file played at its own speed, or a network stream, and answer questions while it runs",
+        description="Watch a source and answer questions while it runs: type them, or let a standing question repeat.",
+    )
+    help_text = "camera index, device path, video file, sample:NAME, or the address of a stream (default: %(default)s)"
+    parser.add_argument("--source", default="0", metavar="SOURCE", help=help_text)
+    add_model(parser)
+    parser.add_argument("--ask", action="append", default=[], dest="questions", metavar="QUESTION", help="a question to begin with; may be repeated")
+    parser.add_argument("--every", type=duration_s, dest="every_s", metavar="TIME", help="repeat the questions of --ask: 2s, 500ms, 2 (seconds)")
+    help_text = "frames looked at per second, at most (default: %(default)g)"
+    parser.add_argument("--rate", type=real(0, 240, above=True), default=4.0, dest="rate_hz", metavar="HZ", help=help_text)
+    add_max_new_tokens(parser, default=48)
+    add_threads(parser)
+    parser.add_argument("--duration", type=duration_s, dest="duration_s", metavar="TIME", help="stop after this time")
+    parser.add_argument("--loop", action="store_true", help="begin a file again at its end")
+    add_json(parser, "print one JSON object per answer instead of the live view")
+    parser.set_defaults(run=run, usage_error=parser.error)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until the source ends, the time is up, or Ctrl-C."""
+    if arguments.every_s is not None and not arguments.questions:
+        arguments.usage_error("--every repeats the questions of --ask; give at least one --ask QUESTION")
+    from redvillm.cli.clips import local_clip
+    from redvillm.runtime.requests import LiveRequest
+    from redvillm.runtime.terminal import run_live
+
+    request = LiveRequest(
+        bundle=arguments.bundle,
+        source=local_clip(arguments.source),
+        questions=tuple(arguments.questions),
+        every_s=arguments.every_s,
+        rate_hz=arguments.rate_hz,
+        max_new_tokens=arguments.max_new_tokens,
+        threads=arguments.threads,
+        duration_s=arguments.duration_s,
+        loop=arguments.loop,
+        as_json=arguments.as_json,
+    )
+    return run_live(request)

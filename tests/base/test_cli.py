@@ -1,0 +1,259 @@
+"""The command line: what arguments become, exit statuses, and one line for every error."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redvillm.cli import fetch as fetch_command
+from redvillm.cli import main
+from redvillm.cli.main import build_parser
+from redvillm.cli.values import duration_s, integer, real
+from redvillm.errors import FetchError
+
+COMMANDS = ("models", "fetch", "export", "ask", "live", "bench", "doctor", "version")
+COMMAND_LINE = [sys.executable, "-m", "redvillm.cli"]
+
+
+def provide(monkeypatch: pytest.MonkeyPatch, name: str, **members: Any) -> None:
+    module = types.ModuleType(name)
+    for key, value in members.items():
+        setattr(module, key, value)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def raising(error: BaseException) -> Any:
+    def run(arguments: Any) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as leaving:
+        main([command, "--help"])
+    assert leaving.value.code == 0
+    assert f"redvillm {command}" in capsys.readouterr().out
+
+
+def test_help_imports_no_heavy_library():
+    code = (
+        "import sys\nfrom redvillm.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit: ...\n"
+        "heavy = {'numpy', 'onnxruntime', 'cv2', 'torch', 'rich', 'tokenizers', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["ask"],
+        ["ask", "clip.mp4"],
+        ["ask", "clip.mp4", "q", "--frames", "0"],
+        ["ask", "clip.mp4", "q", "--frames", "1.5"],
+        ["ask", "clip.mp4", "q", "--temperature", "-1"],
+        ["ask", "clip.mp4", "q", "--temperature", "nan"],
+        ["ask", "clip.mp4", "q", "--top-p", "0"],
+        ["ask", "clip.mp4", "q", "--threads", "many"],
+        ["live", "--every", "2s"],
+        ["live", "--ask", "q", "--every", "soon"],
+        ["live", "--rate", "0"],
+        ["export", "redvillm-nano", "--target", "toaster"],
+        ["fetch"],
+        ["bench", "--runs", "0"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as leaving:
+        main(arguments)
+    assert leaving.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("2s", 2), ("500ms", 0.5), ("2", 2), ("1.5m", 90), (".5s", 0.5), ("2min", 120), (" 3s ", 3)])
+def test_durations(text: str, wanted: float):
+    assert duration_s(text) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-1s", "2 hours", "s", "1e3", "nan", "inf", "٣s", "9" * 30, "1.2.3s"])
+def test_what_is_no_duration(text: str):
+    with pytest.raises(Exception, match="2s, 500ms"):
+        duration_s(text)
+
+
+def test_numbers_say_their_bounds():
+    assert integer(1, 9)("9") == 9
+    assert real(0, 1, above=True)("1") == 1
+    for parse, text in ((integer(1, 9), "10"), (integer(1, 9), "x"), (integer(1, 9), "9" * 5000)):
+        with pytest.raises(Exception, match="from 1 to 9"):
+            parse(text)
+    with pytest.raises(Exception, match="above 0 and at most 1"):
+        real(0, 1, above=True)("0")
+
+
+def test_ask_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
+    provide(monkeypatch, "redvillm.runtime.requests", AskRequest=dict)
+    asked: list[dict[str, Any]] = []
+    provide(monkeypatch, "redvillm.runtime.terminal", run_ask=lambda request: asked.append(request) or 7)
+    assert main(["ask", "clip.mp4", "What?", "Who?", "--json", "--frames", "8", "--temperature", "0.5", "--seed", "3", "--threads", "2"]) == 7
+    assert asked == [
+        {
+            "bundle": "redvillm-nano",
+            "clip": "clip.mp4",
+            "questions": ("What?", "Who?"),
+            "num_frames": 8,
+            "max_new_tokens": 64,
+            "temperature": 0.5,
+            "top_p": 1.0,
+            "seed": 3,
+            "threads": 2,
+            "as_json": True,
+        }
+    ]
+
+
+def test_live_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
+    provide(monkeypatch, "redvillm.runtime.requests", LiveRequest=dict)
+    asked: list[dict[str, Any]] = []
+    provide(monkeypatch, "redvillm.runtime.terminal", run_live=lambda request: asked.append(request) or 0)
+    assert main(["live", "--source", "rtsp://cam/1", "--ask", "What?", "--every", "500ms", "--rate", "10", "--duration", "1m", "--loop"]) == 0
+    assert asked == [
+        {
+            "bundle": "redvillm-nano",
+            "source": "rtsp://cam/1",
+            "questions": ("What?",),
+            "every_s": 0.5,
+            "rate_hz": 10.0,
+            "max_new_tokens": 48,
+            "threads": None,
+            "duration_s": 60.0,
+            "loop": True,
+            "as_json": False,
+        }
+    ]
+
+
+def test_bench_becomes_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    provide(monkeypatch, "redvillm.benchmarks.requests", BenchRequest=dict)
+    asked: list[dict[str, Any]] = []
+    provide(monkeypatch, "redvillm.benchmarks", run_bench=lambda request: asked.append(request) or 0)
+    assert main(["bench", "clip.mp4", "--peer", "transformers", "--runs", "3", "--out", str(tmp_path / "a.json"), "--model", "bundles/x"]) == 0
+    assert (asked[0]["bundle"], asked[0]["peers"], asked[0]["runs"], asked[0]["out"]) == ("bundles/x", ("transformers",), 3, tmp_path / "a.json")
+
+
+def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, isolated_cache: Path, capsys: pytest.CaptureFixture[str]):
+    exported: list[tuple[Any, ...]] = []
+
+    def export_bundle(name: str, out: Path, *, target: str, force: bool, progress: Any) -> None:
+        progress("a step")
+        exported.append((name, out, target, force))
+
+    provide(monkeypatch, "redvillm.export", export_bundle=export_bundle)
+    assert main(["export", "redvillm-nano"]) == 0
+    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--force"]) == 0
+    assert exported == [
+        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", False),
+        ("some/folder", Path("here"), "cuda", True),
+    ]
+    captured = capsys.readouterr()
+    assert "a step" in captured.err
+    assert captured.out.splitlines()[-1] == "here"
+    assert main(["export", "some/folder"]) == 1
+
+
+def test_fetch_prints_paths_and_takes_wheels_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["fetch", "redvillm-nano", "--from", str(tmp_path / "nowhere")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no such file or folder" in captured.err
+
+
+def test_models_lists_the_zoo(capsys: pytest.CaptureFixture[str]):
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out
+    assert "redvillm-nano" in table
+    assert "not fetched" in table
+    assert main(["models", "--json"]) == 0
+    assert '"sample:bikes"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("position", [["--debug", "fetch", "x"], ["fetch", "x", "--debug"], ["fetch", "x"]])
+def test_an_error_is_one_line_unless_debugged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], position: list[str]):
+    monkeypatch.setattr(fetch_command, "run", raising(FetchError("first\nsecond")))
+    assert main(position) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "redvillm: error: first second"
+    assert (len(lines) > 1) == ("--debug" in position)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime"), "'redvillm[cpu]'"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), "'redvillm[export]'"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), "redvillm doctor"),
+        (PermissionError(13, "Permission denied", "/clip"), "/clip"),
+        (TypeError("boom"), "--debug"),
+    ],
+)
+def test_foreign_errors_are_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, words: str):
+    monkeypatch.setattr(fetch_command, "run", raising(error))
+    assert main(["fetch", "x"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_the_parser_can_be_built_twice():
+    assert build_parser().prog == build_parser().prog == "redvillm"
+
+
+def test_a_reader_that_leaves_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([*COMMAND_LINE, "models", "--json"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert result.returncode == 128 + signal.SIGPIPE
+    assert result.stderr == b""
+
+
+def test_ctrl_c_during_a_fetch_leaves_nothing(isolated_cache: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        environment |= {"PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple", "PIP_CONFIG_FILE": os.devnull}
+        silent.settimeout(60)
+        with subprocess.Popen([*COMMAND_LINE, "fetch", "sample:bikes"], env=environment, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()  # pip asks, and gets no answer
+            with contextlib.closing(connection):
+                process.send_signal(signal.SIGINT)
+                _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    assert printed.splitlines()[-1] == "redvillm: interrupted"
+    assert [path for path in isolated_cache.rglob("*") if path.is_file()] in ([], [isolated_cache / "fetch.lock"])
+
+
+def test_ctrl_c_is_not_held_up_by_a_busy_thread():
+    code = (
+        "import sys, threading, time\n"
+        "from redvillm.cli import fetch, main\n"
+        "def run(arguments):\n"
+        "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "    raise KeyboardInterrupt\n"
+        "fetch.run = run\n"
+        "sys.exit(main(['fetch', 'x']))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 130
+    assert "Traceback" not in result.stderr
