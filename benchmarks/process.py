@@ -1,0 +1,81 @@
+"""A worker process as seen from the benchmark: start it, give it tasks, end it.
+
+Knows pipes and JSON lines; does not know engines.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from redvillm.benchmarks.engine import Description, Measurement, Task
+from redvillm.errors import BackendError
+
+_STOP_S = 10
+
+
+class Worker:
+    """One engine in its own process; use it as a context manager."""
+
+    def __init__(self, engine: str, model: str, threads: int | None) -> None:
+        """Start the process and wait until its engine is loaded.
+
+        Raises:
+            BackendError: the engine does not start; the message says why.
+        """
+        command = [sys.executable, "-m", "redvillm.benchmarks.worker", engine, model]
+        if threads is not None:
+            command += ["--threads", str(threads)]
+        self._engine = engine
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        try:
+            self.description = Description(**self._receive()["description"])
+        except BaseException:
+            self._end()
+            raise
+        self.peak_memory_mb = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def measure(self, task: Task) -> Measurement:
+        """Have the engine answer once.
+
+        Raises:
+            BackendError: the process failed.
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asdict(task)) + "\n")
+        self._process.stdin.flush()
+        record = self._receive()
+        self.peak_memory_mb = record.pop("peak_memory_mb")
+        return Measurement(**record)
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        line = self._process.stdout.readline()
+        if not line:
+            reason = (self._process.stderr.read().strip().splitlines() or ["it ended without a word"])[-1]
+            raise BackendError(f"the engine {self._engine} failed: {reason}")
+        record: dict[str, Any] = json.loads(line)
+        if "error" in record:
+            raise BackendError(f"the engine {self._engine} failed: {record['error']}")
+        return record
+
+    def _end(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()

@@ -1,0 +1,59 @@
+"""A process that holds one engine: reads tasks as JSON lines on standard input, writes results as JSON lines on standard output.
+
+Knows engines by name; does not know what is done with the results.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from redvillm.benchmarks.engine import Engine, Task
+from redvillm.errors import RedvillmError
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m redvillm.benchmarks.worker")
+    parser.add_argument("engine")
+    parser.add_argument("model")
+    parser.add_argument("--threads", type=int)
+    given = parser.parse_args()
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the results
+    try:
+        engine = _open(given.engine, given.model, given.threads)
+        _send(results, {"description": asdict(engine.describe())})
+        for line in sys.stdin:
+            measurement = engine.measure(Task(**json.loads(line)))
+            _send(results, {**asdict(measurement), "peak_memory_mb": _peak_memory_mb()})
+    except RedvillmError as error:
+        _send(results, {"error": str(error)})
+        return 1
+    return 0
+
+
+def _open(name: str, model: str, threads: int | None) -> Engine:
+    if name == "redvillm":
+        from redvillm.benchmarks.redvillm_engine import RedvillmEngine
+
+        return RedvillmEngine(model, threads)
+    from redvillm.benchmarks.transformers_engine import TransformersEngine
+
+    return TransformersEngine(model, threads)
+
+
+def _send(stream: TextIO, record: dict[str, Any]) -> None:
+    stream.write(json.dumps(record) + "\n")
+    stream.flush()
+
+
+def _peak_memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
