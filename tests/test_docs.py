@@ -1,0 +1,90 @@
+"""Every `redvillm` command that the README and the pages show is run as it stands; shown `make` targets, modules and links must exist."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# what stands for the reader's own file or place
+PLACEHOLDERS = {"clip.mp4": "{clip}", "FILE": "{clip}", "BUNDLE": "{bundle}"}
+# shown, but not for every machine: a camera, a download of another's choosing, minutes of training, a bundle that is there already
+NOT_RUN = (
+    r"--source (0|rtsp:|/dev)",
+    r"^redvillm fetch (hf:|path/|redvillm-nano --from)",
+    r"^redvillm export redvillm-nano",
+    r"^redvillm fetch",
+    r"^redvillm bench",
+)
+ENDLESS = re.compile(r"^redvillm live(?!.*--duration)")
+
+
+def code_lines(page: Path) -> list[str]:
+    """Lines of indented or fenced blocks, without prompts and trailing comments."""
+    lines, fenced = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            lines.append(re.sub(r"\s+#\s.*$", "", line.strip()).removeprefix("$ "))
+    return lines
+
+
+COMMANDS = sorted({line for page in PAGES for line in code_lines(page) if re.match(r"redvillm [a-z]", line)})
+TARGETS = sorted({line.split()[-1] for page in PAGES for line in code_lines(page) if re.match(r"(PYTHON=\S+ )?make ", line)})
+MODULES = sorted({match for page in PAGES for match in re.findall(r"python -m (redvillm[.\w]*)", page.read_text(encoding="utf-8"))})
+
+
+def test_the_pages_show_commands():
+    assert any(command.startswith("redvillm ask") for command in COMMANDS)
+    assert any(command.startswith("redvillm live") for command in COMMANDS)
+    assert {"demo", "test"} <= set(TARGETS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_shown_command_is_understood(command):
+    from redvillm.cli.main import build_parser
+
+    build_parser().parse_args(shlex.split(command)[1:])
+
+
+@pytest.mark.bundle
+@pytest.mark.network
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not any(re.search(pattern, command) for pattern in NOT_RUN)])
+def test_a_shown_command_runs(command, real_bundle, fetch_real, tmp_path):
+    clip = fetch_real("sample:bikes")
+    cache = tmp_path / "cache"
+    (cache / "bundles").mkdir(parents=True)
+    (cache / "bundles" / "redvillm-nano-cpu").symlink_to(real_bundle)
+    (cache / "clips").symlink_to(clip.parent)
+    words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=real_bundle) for word in shlex.split(command)[1:]]
+    if ENDLESS.match(command):
+        words += ["--duration", "3s"]
+    environment = {**os.environ, "REDVILLM_CACHE": str(cache)}
+    run = [sys.executable, "-m", "redvillm.cli", *words]
+    result = subprocess.run(run, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+    assert "Traceback" not in result.stderr
+
+
+def test_shown_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [target for target in TARGETS if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)] == []
+
+
+def test_shown_modules_exist():
+    assert [module for module in MODULES if importlib.util.find_spec(module) is None] == []
+
+
+def test_links_lead_to_files():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name} links to {link}"
