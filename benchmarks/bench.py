@@ -17,7 +17,7 @@ from redvillm.benchmarks.report import EngineReport, Report, print_report
 from redvillm.benchmarks.requests import BenchRequest
 from redvillm.benchmarks.statistics import summarize
 from redvillm.errors import SourceNotFoundError
-from redvillm.files import atomic_file
+from redvillm.files import atomic_file, storage_errors
 
 _DEFAULT_FRAMES = 16
 
@@ -32,11 +32,13 @@ def run_bench(request: BenchRequest) -> int:
     """
     if not Path(request.clip).is_file():
         raise SourceNotFoundError(f"there is no file {request.clip}; give the path of a clip, or sample:bikes")
-    report = measure(request)
-    line = print_report(report)
-    if request.out is not None:
-        with atomic_file(request.out) as temporary:
-            temporary.write_text(line + "\n", encoding="utf-8")
+    with contextlib.ExitStack() as stack:
+        # a place that cannot be written is met before the measuring, not after it
+        temporary = None if request.out is None else stack.enter_context(atomic_file(request.out))
+        line = print_report(measure(request))
+        if temporary is not None:
+            with storage_errors(temporary):
+                temporary.write_text(line + "\n", encoding="utf-8")
     return 0
 
 

@@ -14,14 +14,14 @@ STAGES = (
     ("pool_ms", "pool"),
     ("align_ms", "align"),
     ("perception_ms", "perception, wall"),
-    ("prefill_ms", "prefill of the visual prefix"),
+    ("prefill_ms", "prefill, visual prefix"),
     ("question_ms", "question to first token"),
     ("per_token_ms", "per token (TPOT)"),
     ("ttft_ms", "TTFT, from the file"),
     ("frame_to_first_token_ms", "newest frame to first token"),
     ("frame_to_answer_ms", "newest frame to last token"),
     ("total_ms", "total"),
-    ("second_question_ttft_ms", "TTFT, next question on the same clip"),
+    ("second_question_ttft_ms", "TTFT, next question"),
 )
 
 

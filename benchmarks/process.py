@@ -3,6 +3,7 @@
 Knows pipes and JSON lines; does not know engines.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class Worker:
         try:
             self.description = Description(**self._receive()["description"])
         except BaseException:
-            self._end()
+            self._end(at_once=True)
             raise
         self.peak_memory_mb = 0.0
 
@@ -41,7 +42,7 @@ class Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end()
+        self._end(at_once=kind is not None)
 
     def measure(self, task: Task) -> Measurement:
         """Have the engine answer once.
@@ -50,8 +51,9 @@ class Worker:
             BackendError: the process failed.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(task)) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; what it said last tells why
+            self._process.stdin.write(json.dumps(asdict(task)) + "\n")
+            self._process.stdin.flush()
         record = self._receive()
         self.peak_memory_mb = record.pop("peak_memory_mb")
         return Measurement(**record)
@@ -68,9 +70,12 @@ class Worker:
             raise BackendError(f"the engine {self._engine} failed: {record['error']}")
         return record
 
-    def _end(self) -> None:
+    def _end(self, *, at_once: bool) -> None:
+        if at_once:
+            self._process.kill()
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:

@@ -58,13 +58,12 @@ def print_report(report: Report, console: Console | None = None) -> str:
 
 
 def _table(report: Report) -> Table:
-    table = Table(box=box.SIMPLE, title="milliseconds, p50 / p95 / p99")
+    table = Table(box=box.SIMPLE, title="milliseconds, p50 / p95 / p99; ratio of p50 to that of redvillm")
     table.add_column("stage")
     for engine in report.engines:
-        table.add_column(engine.description.engine, justify="right")
-    peers = report.engines[1:]
-    for peer in peers:
-        table.add_column(f"{peer.description.engine} / redvillm", justify="right")
+        table.add_column(engine.description.engine, justify="right", no_wrap=True)
+    for _ in report.engines[1:]:
+        table.add_column("ratio", justify="right", header_style="dim")
     for key, name in STAGES:
         summaries = [engine.stages.get(key) for engine in report.engines]
         if any(summaries):

@@ -71,7 +71,7 @@ class Answer:
         """Wait for the end, at most `timeout_s` seconds; return whether it came. Does not raise the answer's error."""
         return self._buffer.wait_done(timeout_s)
 
-    def cancel(self) -> None:
-        """Give the answer up: the model stops at the next token, and reading it further raises StreamClosedError."""
+    def cancel(self, reason: str = "the answer was cancelled") -> None:
+        """Give the answer up: the model stops at the next token, and reading it further raises StreamClosedError with `reason`."""
         self._buffer.cancel()
-        self._buffer.fail(StreamClosedError("the answer was cancelled"))
+        self._buffer.fail(StreamClosedError(reason))

@@ -46,7 +46,8 @@ class CaptureThread:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; return whether it came."""
-        self._thread.join(timeout_s)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -73,7 +74,7 @@ class CaptureThread:
                 self._recover(error)
                 continue
             if mark is None:
-                self._health.set(SourceState.ENDED, f"{self._source.name} came to its end")
+                self._health.set(SourceState.ENDED, f"{self._source.name} {self._source.ending}")
                 return
             if self._wait_until_due(mark):
                 self._settle()

@@ -15,7 +15,7 @@ from redvillm.runtime.frame import Frame, Pixels, check_pixels
 from redvillm.runtime.opencv import DEFAULT_FRAMES_PER_S, Capture
 from redvillm.runtime.preprocess import squash
 from redvillm.runtime.sampler import SpreadSampler, TimeSampler
-from redvillm.runtime.source import SourceLimits
+from redvillm.runtime.source import SourceLimits, is_cut_short
 from redvillm.runtime.source_file import open_clip
 from redvillm.runtime.timings import Stopwatch
 
@@ -44,9 +44,8 @@ class ClipExtent:
     declared_duration_s: float | None
 
     def is_cut_short(self) -> bool:
-        """Whether clearly less was decoded than the header declares (5 % and three tenths of a second)."""
-        declared_s = self.declared_duration_s
-        return declared_s is not None and self.duration_s < min(declared_s * 0.95, declared_s - 0.3)
+        """Whether clearly less was decoded than the header declares."""
+        return is_cut_short(self.duration_s, self.declared_duration_s)
 
 
 class ClipPass:

@@ -40,7 +40,7 @@ class HealthReport:
 
 
 class SourceHealth:
-    """Holds the newest report. A final state stays."""
+    """Holds the newest report. A final state stays, but for a failure of what still reads the last frames after the regular end."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -75,7 +75,8 @@ class SourceHealth:
 
     def _change(self, report: HealthReport) -> None:
         with self._condition:
-            if not self._report.is_final:
+            fails_late = report.state is SourceState.FAILED and self._report.state is SourceState.ENDED
+            if fails_late or not self._report.is_final:
                 self._report = report
                 self._was_opened |= report.state is SourceState.RUNNING
                 self._condition.notify_all()

@@ -4,9 +4,11 @@ Knows the stream, typed input and an output; does not know how things look.
 """
 
 import time
+from collections import deque
 
-from redvillm.errors import RedvillmError
+from redvillm.errors import RedvillmError, StreamClosedError
 from redvillm.runtime.answer import Answer
+from redvillm.runtime.language_worker import MAX_WAITING_QUESTIONS
 from redvillm.runtime.live_output import LiveOutput
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.standing import StandingQuestion
@@ -14,6 +16,8 @@ from redvillm.runtime.stream import LiveStream
 from redvillm.runtime.typed_input import TypedInput
 
 _TICK_S = 0.15
+_FIRST_LOOK_S = 2.0  # questions put at the start are about more than the first frame
+_FIRST_FRAME_S = 10.0
 
 
 class LiveSession:
@@ -27,6 +31,7 @@ class LiveSession:
         self._open: list[Answer] = []
         self._standing: list[StandingQuestion] = []
         self._new: list[Answer] = []  # appended by the threads of standing questions, taken here
+        self._backlog: deque[str] = deque()  # typed and not yet put
         self._has_asked = False
 
     def run(self, questions: tuple[str, ...], every_s: float | None, duration_s: float | None) -> None:
@@ -37,22 +42,48 @@ class LiveSession:
             SourceLostError, BackendError: the source or the perception failed.
         """
         start_s = time.perf_counter()
+        end_s = None if duration_s is None else start_s + duration_s
+        if questions and every_s is None:
+            self._look_first(start_s, end_s)
         for question in questions:
             if every_s is None:
                 self._open.append(self._stream.ask(question, options=self._options))
             else:
                 self._standing.append(self._stream.ask_every(question, every_s, self._new.append, options=self._options))
         self._has_asked = bool(questions)
-        while not self._is_over(duration_s is not None, None if duration_s is None else start_s + duration_s):
+        while not self._is_over(end_s):
             self._tick()
-        if duration_s is None or time.perf_counter() < start_s + duration_s:
+        if end_s is None or time.perf_counter() < end_s:
             self._tick()
+        self._tell_unanswered()
         if self._stream.error is not None:
             raise self._stream.error
 
+    def _look_first(self, start_s: float, end_s: float | None) -> None:
+        """Show the stream until it has been seen for a moment, has ended, or gives no frame."""
+        give_up_s, seen_s = start_s + _FIRST_FRAME_S, None
+        while not self._stream.wait_ended(0):
+            now_s = time.perf_counter()
+            if seen_s is None and self._stream.status.window_frames:
+                seen_s = now_s
+            if now_s >= (give_up_s if seen_s is None else seen_s + _FIRST_LOOK_S) or (end_s is not None and now_s >= end_s):
+                return
+            self._tick()
+
+    def _tell_unanswered(self) -> None:
+        for answer in [*self._open, *self._new]:
+            answer.cancel("the time was up before the answer was complete")
+            self._output.finished(answer)
+        for question in self._backlog:
+            self._output.refused(question, StreamClosedError("the time was up before its turn came"))
+
     def _tick(self) -> None:
-        for question in self._typed.poll(_TICK_S):
-            self._ask(question)
+        if self._backlog:  # more was piped in than can wait in the queue: read on when these have been put
+            time.sleep(_TICK_S)
+        else:
+            self._backlog += self._typed.poll(_TICK_S)
+        while self._backlog and self._stream.status.questions_waiting < MAX_WAITING_QUESTIONS:
+            self._ask(self._backlog.popleft())
         while self._new:
             self._open.append(self._new.pop(0))
         still_open = []
@@ -71,12 +102,12 @@ class LiveSession:
         except RedvillmError as error:
             self._output.refused(question, error)
 
-    def _is_over(self, is_timed: bool, end_s: float | None) -> bool:
+    def _is_over(self, end_s: float | None) -> bool:
         if end_s is not None and time.perf_counter() >= end_s:
             return True
-        if self._open or self._new:
+        if self._open or self._new or self._backlog:
             return False
         if self._stream.wait_ended(0):
             return all(standing.is_ended for standing in self._standing)
         # piped questions are all answered, and nobody can ask another
-        return not is_timed and self._has_asked and not self._standing and self._typed.is_over
+        return end_s is None and self._has_asked and not self._standing and self._typed.is_over

@@ -36,22 +36,30 @@ class ViewOutput:
 
     def show(self, status: StreamStatus, answers: list[Answer], typed: str) -> None:
         """Draw everything again."""
-        parts: list[RenderableType] = [_figures(status)]
-        parts += [_asked(answer.question, answer.text_so_far) for answer in answers]
-        parts.append(Text.assemble(("ask: ", "bold cyan"), _printable(typed), ("_", "blink")))
-        self._live.update(
-            Panel(Group(*parts), title="redvillm live", subtitle="type a question and Enter; Ctrl-C ends", title_align="left"), refresh=True
-        )
+        self._live.update(live_panel(status, answers, typed), refresh=True)
 
     def finished(self, answer: Answer) -> None:
         """Print the answer above the view."""
-        self._live.console.print(_asked(answer.question, answer.text_so_far))
-        for line in answer_lines(answer):
-            self._live.console.print(Text(f"  {_printable(line)}", style="red" if answer.error is not None else "dim"))
+        self._live.console.print(finished_answer(answer))
 
     def refused(self, question: str, error: Exception) -> None:
         """Print why, above the view."""
         self._live.console.print(Text(f"not asked: {_printable(question):.200}: {error}", style="red"))
+
+
+def live_panel(status: StreamStatus, answers: list[Answer], typed: str) -> Panel:
+    """Return the view: figures of the stream, answers in the making, and the line being typed."""
+    parts: list[RenderableType] = [_figures(status)]
+    parts += [_asked(answer.question, answer.text_so_far) for answer in answers]
+    parts.append(Text.assemble(("ask: ", "bold cyan"), _printable(typed), ("_", "blink")))
+    return Panel(Group(*parts), title="redvillm live", subtitle="type a question and Enter; Ctrl-C ends", title_align="left")
+
+
+def finished_answer(answer: Answer) -> Group:
+    """Return question, answer, evidence and timings of a finished answer; or why it failed."""
+    style = "red" if answer.error is not None else "dim"
+    lines = [Text(f"  {_printable(line)}", style=style) for line in answer_lines(answer)]
+    return Group(_asked(answer.question, answer.text_so_far), *lines)
 
 
 def _figures(status: StreamStatus) -> Table:

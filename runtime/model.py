@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, overload
 
-from redvillm.errors import OptionsError
+from redvillm.errors import OptionsError, StreamClosedError
 from redvillm.kernels.streaming import StreamingPool
 from redvillm.manifest import Graphs, Manifest
 from redvillm.runtime.answer import Answer
@@ -113,7 +113,7 @@ class Model:
         """
         asked_s = time.perf_counter()
         options = options or GenerationOptions()
-        questions = [question] if isinstance(question, str) else list(question)
+        questions = list(question) if isinstance(question, list | tuple) else [question]
         for one in questions:
             self.check_question(one, num_frames=num_frames, options=options)
         watched = self.watch(clip, num_frames=num_frames)
@@ -128,7 +128,10 @@ class Model:
         Raises:
             OptionsError: not a source, or an option outside its legal values.
             SourceError: the source cannot be opened (its subclass says why).
+            StreamClosedError: the model was closed.
         """
+        if not self._closer.alive:
+            raise StreamClosedError("the model was closed; load it again to open a stream")
         options = options or StreamOptions()
         if rate_hz is not None:
             options = dataclasses.replace(options, rate_hz=rate_hz)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from redvillm.errors import BackendError
+from redvillm.errors import BackendError, SourceNotFoundError
 from redvillm.runtime.frame import Pixels
 
 _QUIET = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}  # -8 is AV_LOG_QUIET
@@ -48,11 +48,12 @@ class Capture:
 
         Raises:
             BackendError: no usable cv2.
+            SourceNotFoundError: a name that is not valid UTF-8.
         """
         self._cv2 = load_cv2()
         limits_ms = {"CAP_PROP_OPEN_TIMEOUT_MSEC": open_timeout_s * 1e3, "CAP_PROP_READ_TIMEOUT_MSEC": read_timeout_s * 1e3}
         parameters = [int(number) for name, limit in limits_ms.items() if hasattr(self._cv2, name) for number in (getattr(self._cv2, name), limit)]
-        self._video = self._open(target, parameters)
+        self._video = self._open(_utf8(target) if isinstance(target, str) else target, parameters)
         self._clock = _FrameClock(self.frames_per_s or DEFAULT_FRAMES_PER_S)
 
     def __enter__(self) -> Self:
@@ -108,6 +109,15 @@ class Capture:
     def close(self) -> None:
         """Release the input; harmless when repeated."""
         self._video.release()
+
+
+def _utf8(name: str) -> str:
+    """Return `name` as OpenCV must be given it: it crashes on the lone surrogates that stand for bytes that Python could not decode."""
+    try:
+        return os.fsencode(name).decode("utf-8")
+    except UnicodeError:
+        shown = "the address" if "://" in name else f"{name!r:.200}"  # an address may hold a password
+        raise SourceNotFoundError(f"{shown} is not valid UTF-8, and OpenCV opens no other names; rename the file, or link to it") from None
 
 
 class _FrameClock:

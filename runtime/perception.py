@@ -67,7 +67,8 @@ class PerceptionThread:
 
     def join(self, timeout_s: float | None) -> bool:
         """Wait for the end; return whether it came."""
-        self._thread.join(timeout_s)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     @property
@@ -107,7 +108,7 @@ class PerceptionThread:
         while not self._stop.is_set():
             frame = self._slot.take(_POLL_S)
             if frame is None:
-                if self._slot.closed:
+                if self._slot.is_over:
                     return
                 continue
             self._settle(frame)

@@ -25,10 +25,10 @@ class FrameSlot:
             return self._refusal
 
     @property
-    def closed(self) -> bool:
-        """Whether no more frames will come."""
+    def is_over(self) -> bool:
+        """Whether no more frames will come and none is held."""
         with self._condition:
-            return self._closed
+            return self._closed and self._frame is None
 
     def refuse(self, reason: DropReason) -> None:
         """From now on frames are dropped for `reason`."""

@@ -18,11 +18,19 @@ ADDRESS = re.compile(r"^(rtsps?|rtmps?|https?|udp|tcp|srt|rtp)://", re.IGNORECAS
 _LEGAL = "a video file, a camera index (0), a camera device (/dev/video0), an address (rtsp://, http://) or an iterator of RGB frames"
 
 
+CAME_TO_ITS_END = "came to its end"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A frame that was grabbed and not yet decoded; `clip_time_s` is None for sources without a clip time."""
 
     clip_time_s: float | None
+
+
+def is_cut_short(duration_s: float, declared_s: float | None) -> bool:
+    """Whether clearly less was read than the header declares (5 % and three tenths of a second)."""
+    return declared_s is not None and duration_s < min(declared_s * 0.95, declared_s - 0.3)
 
 
 class Source(Protocol):
@@ -32,11 +40,13 @@ class Source(Protocol):
         name: how messages call it, without passwords.
         is_paced: frames are ready before their time, and the reader waits for `clip_time_s`.
         can_return: after a loss, opening it again may help.
+        ending: what is to be said of its end, once that has come.
     """
 
     name: str
     is_paced: bool
     can_return: bool
+    ending: str
 
     def open(self) -> None:
         """Open, or open again after `close`.
@@ -88,7 +98,7 @@ def make_source(spec: Any, limits: SourceLimits) -> Source:
         limits: time limits and looping.
 
     Raises:
-        OptionsError: `spec` is none of these.
+        OptionsError: `spec` is none of these, or a camera index that cannot be.
     """
     from redvillm.runtime.source_address import AddressSource
     from redvillm.runtime.source_camera import CameraSource
@@ -103,7 +113,7 @@ def make_source(spec: Any, limits: SourceLimits) -> Source:
         text = os.fspath(spec)
         if not isinstance(text, str) or not text or "\0" in text:
             raise OptionsError(f"{spec!r:.80} is not a source; give {_LEGAL}")
-        if text.isdecimal():
+        if re.fullmatch(r"\d{1,9}", text, re.ASCII):
             return CameraSource(int(text), limits)
         if ADDRESS.match(text):
             return AddressSource(text, limits)

@@ -3,13 +3,16 @@
 Knows cameras; does not know threads or reconnecting.
 """
 
+import re
 import time
 from pathlib import Path
 
-from redvillm.errors import SourceLostError, SourceNotFoundError
+from redvillm.errors import OptionsError, SourceLostError, SourceNotFoundError
 from redvillm.runtime.frame import Frame
 from redvillm.runtime.opencv import Capture
-from redvillm.runtime.source import Mark, SourceLimits
+from redvillm.runtime.source import CAME_TO_ITS_END, Mark, SourceLimits
+
+_MAX_INDEX = 99  # OpenCV reads larger ones as the number of a backend, and crashes on negative ones
 
 
 class CameraSource:
@@ -17,8 +20,16 @@ class CameraSource:
 
     is_paced = False
     can_return = True
+    ending = CAME_TO_ITS_END
 
     def __init__(self, camera: int | str, limits: SourceLimits) -> None:
+        """Take a camera index or a device path.
+
+        Raises:
+            OptionsError: an index outside 0 to 99.
+        """
+        if isinstance(camera, int) and not 0 <= camera <= _MAX_INDEX:
+            raise OptionsError(f"camera {camera!r:.40} is not a camera index; give 0 to {_MAX_INDEX}, or a device path such as /dev/video0")
         self.name = f"camera {camera}"
         self._camera = camera
         self._limits = limits
@@ -31,7 +42,7 @@ class CameraSource:
             SourceNotFoundError: no such camera, another program holds it, or it may not be used.
         """
         self.close()
-        capture = Capture(self._camera, open_timeout_s=self._limits.open_timeout_s, read_timeout_s=self._limits.read_timeout_s)
+        capture = Capture(_target(self._camera), open_timeout_s=self._limits.open_timeout_s, read_timeout_s=self._limits.read_timeout_s)
         if not capture.is_open:
             capture.close()
             present = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
@@ -61,3 +72,11 @@ class CameraSource:
         if self._capture is not None:
             self._capture.close()
             self._capture = None
+
+
+def _target(camera: int | str) -> int | str:
+    """Return the index of the camera behind a device path: OpenCV gives a path to FFmpeg, which cannot read cameras."""
+    if isinstance(camera, int):
+        return camera
+    device = re.fullmatch(r"video(\d{1,2})", Path(camera).resolve().name, re.ASCII)
+    return camera if device is None else int(device[1])

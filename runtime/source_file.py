@@ -10,7 +10,7 @@ from pathlib import Path
 from redvillm.errors import SourceFormatError, SourceNotFoundError
 from redvillm.runtime.frame import Frame
 from redvillm.runtime.opencv import DEFAULT_FRAMES_PER_S, Capture
-from redvillm.runtime.source import Mark, SourceLimits
+from redvillm.runtime.source import CAME_TO_ITS_END, Mark, SourceLimits, is_cut_short
 
 
 def open_clip(path: Path, limits: SourceLimits) -> Capture:
@@ -58,6 +58,7 @@ class FileSource:
 
     def __init__(self, path: Path, limits: SourceLimits) -> None:
         self.name = str(path)
+        self.ending = CAME_TO_ITS_END
         self._path = path
         self._limits = limits
         self._capture: Capture | None = None
@@ -87,10 +88,17 @@ class FileSource:
         if place_s is None:
             if not self._num_grabbed:
                 raise SourceFormatError(f"{self.name} holds no frame that can be read; it is empty or damaged")
+            self._check_extent(self._capture)
             return None
         self._num_grabbed += 1
         self._last_s = self._round_start_s + place_s
         return Mark(self._last_s)
+
+    def _check_extent(self, capture: Capture) -> None:
+        played_s = self._last_s - self._round_start_s + 1.0 / (capture.frames_per_s or DEFAULT_FRAMES_PER_S)
+        declared_s = capture.declared_duration_s
+        if is_cut_short(played_s, declared_s):
+            self.ending = f"ended after {played_s:.1f} s of {declared_s:.1f} s declared: it is cut short or damaged"
 
     def retrieve(self) -> Frame | None:
         """Decode the frame last grabbed; None when it is damaged."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from redvillm.errors import SourceLostError
 from redvillm.runtime.frame import Frame, Pixels, check_pixels
-from redvillm.runtime.source import Mark
+from redvillm.runtime.source import CAME_TO_ITS_END, Mark
 
 
 class IteratorSource:
@@ -18,6 +18,7 @@ class IteratorSource:
     name = "the iterator of frames"
     is_paced = False
     can_return = False
+    ending = CAME_TO_ITS_END
 
     def __init__(self, iterable: Iterable[Any]) -> None:
         self._iterable = iterable
@@ -41,7 +42,7 @@ class IteratorSource:
             value = next(self._frames)
         except StopIteration:
             return None
-        except Exception as error:
+        except BaseException as error:  # also SystemExit: it would end the capture thread without a word
             raise SourceLostError(f"{self.name} raised {type(error).__name__}: {error}") from error
         self._pixels = check_pixels(value)
         return Mark(None)

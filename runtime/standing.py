@@ -114,6 +114,7 @@ class StandingQuestion:
         except QuestionError as error:
             if self.num_asked:  # it was fine before, so the queue is full: skip this turn
                 _LOG.warning("standing question skipped: %s", error)
+                self._stop.wait(_POLL_S)
                 return
             raise
         self.num_asked += 1

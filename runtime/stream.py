@@ -87,7 +87,8 @@ class LiveStream:
             aligner=aligner,
             options=options,
         )
-        weakref.finalize(self, _stop_reading, self._capture, self._perception)  # a stream that is dropped without close, or lives at the end
+        # for a stream that is dropped without close, or lives when the program ends
+        self._finalizer = weakref.finalize(self, _end_reading, self._capture, self._perception)
         self._capture.start()
         self._perception.start()
         self._require_opened()
@@ -218,8 +219,17 @@ class LiveStream:
         threads: list[CaptureThread | PerceptionThread | StandingQuestion] = [self._perception, self._capture, *standing]
         for thread in threads:
             thread.join(max(0.0, deadline_s - time.perf_counter()))
+        self._finalizer.detach()  # what has not ended by now is not waited for again
 
 
 def _stop_reading(capture: CaptureThread, perception: PerceptionThread) -> None:
     capture.stop()
     perception.stop()
+
+
+def _end_reading(capture: CaptureThread, perception: PerceptionThread) -> None:
+    # a thread that is still inside a C++ library when the interpreter ends would abort the process
+    _stop_reading(capture, perception)
+    deadline_s = time.perf_counter() + _CLOSE_S
+    for thread in (perception, capture):
+        thread.join(max(0.0, deadline_s - time.perf_counter()))

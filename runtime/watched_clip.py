@@ -5,6 +5,9 @@ Knows grounds and the language thread; does not know decoding or graphs.
 
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.evidence import Evidence, Grounds
 from redvillm.runtime.language_worker import LanguageWorker
@@ -23,6 +26,11 @@ class Clip:
     def evidence(self) -> Evidence:
         """Frames used and notes about the clip."""
         return self._grounds.evidence
+
+    @property
+    def visual_tokens(self) -> NDArray[np.float32]:
+        """What the language model sees of the clip, float32 [N + T + M, H]."""
+        return self._grounds.prefix.visual_tokens
 
     @property
     def timings(self) -> PerceptionTimings:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ collect_ignore = [] if importlib.util.find_spec("torch") else ["export", "traini
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; programs started by tests would ignore Ctrl-C too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "network: fetches real weights or clips; skipped where no package index is reached, except in CI")
     config.addinivalue_line("markers", "bundle: needs a bundle of real weights, named by REDVILLM_TEST_BUNDLE ('make test' exports one)")
 

@@ -49,7 +49,7 @@ def test_the_pages_show_commands():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_shown_command_is_understood(command):
-    from redvillm.cli.main import build_parser
+    from redvillm.cli.command_line import build_parser
 
     build_parser().parse_args(shlex.split(command)[1:])
 

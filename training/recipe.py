@@ -22,6 +22,7 @@ from redvillm.training.evaluation import Evaluator, scores_table
 from redvillm.training.features import FeatureStore, fill_store
 from redvillm.training.options import TrainingOptions
 from redvillm.training.packing import SYSTEM_PROMPT
+from redvillm.training.plots import plot_losses
 from redvillm.training.samples import Sampler
 from redvillm.training.trainer import train_adapter
 from redvillm.training.video_llm import VideoLLM
@@ -63,6 +64,7 @@ def run_recipe(recipe: Recipe) -> Adapter:
     progress = train_adapter(model, sampler, recipe.prompt, recipe.stop_token_id, options)
     metadata = {"recipe": "redvillm-nano", "steps": str(progress.step), "seed": str(options.seed)}
     save_adapter(adapter, options.run / "adapter.safetensors", metadata=metadata)
+    plot_losses(progress.losses, options.run / "loss.svg")
     return adapter.eval()
 
 

@@ -5,8 +5,10 @@ Knows paths and bytes; does not know what is inside them.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from pathlib import Path
 from redvillm.errors import StorageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_TRY_TO_LOCK = fcntl.LOCK_EX | fcntl.LOCK_NB
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
@@ -27,7 +30,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             free_mb = shutil.disk_usage(_existing_parent(path)).free / 1e6
             raise StorageError(
-                f"no space left while writing {path} ({free_mb:.0f} MB free); nothing was left under that name. Free some space and run it again"
+                f"no space left while writing {path}: {free_mb:.0f} MB are free now, and it did not suffice; nothing was left under that name. "
+                "Free some space and run it again"
             ) from error
         if error.errno in _NOT_WRITABLE:
             raise StorageError(f"cannot write {path}: {error.strerror}. Choose another place or change its permissions") from error
@@ -39,9 +43,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
 
     Raises:
-        StorageError: the disk is full or not writable.
+        StorageError: the disk is full or not writable, or `path` is a directory.
     """
     with storage_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
@@ -68,19 +74,53 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise FileExistsError(f"{path} exists already")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
-            yield temporary
-            temporary.chmod(0o755)
-            if path.exists():
-                retired = temporary.with_suffix(".old")
-                path.rename(retired)
-                temporary.rename(path)
-                shutil.rmtree(retired)
-            else:
-                temporary.rename(path)
+            with _descriptor(temporary) as descriptor:
+                with contextlib.suppress(OSError):  # a file system without locks: there, nobody removes leftovers either
+                    fcntl.flock(descriptor, _TRY_TO_LOCK)
+                yield temporary
+                temporary.chmod(0o755)
+                _exchange(path, temporary)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(path: Path, new: Path) -> None:
+    """Give `new` the name `path`; what had it is removed afterwards, or gets it back."""
+    if not path.exists():
+        new.rename(path)
+        return
+    retired = new.with_suffix(".old")
+    path.rename(retired)
+    try:
+        new.rename(path)
+    except BaseException:
+        if not path.exists():
+            retired.rename(path)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary directories that killed writers of `path` left behind; those of living ones are locked."""
+    kinds = "part|old" if path.exists() else "part"  # killed between two renames: the old content is the only one there is
+    pattern = re.compile(re.escape(f".{path.name}.") + rf"\w+\.({kinds})")
+    for leftover in [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name) and entry.is_dir()]:
+        with contextlib.suppress(OSError), _descriptor(leftover) as descriptor:  # one that is locked, or gone meanwhile, is not ours to remove
+            fcntl.flock(descriptor, _TRY_TO_LOCK)
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _descriptor(folder: Path) -> Iterator[int]:
+    """Yield a descriptor of `folder`; the kernel drops a lock on it when the process ends, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:

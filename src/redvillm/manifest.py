@@ -20,6 +20,7 @@ MANIFEST_NAME = "manifest.json"
 TARGETS = ("cpu", "cuda", "tensorrt")
 STREAMS = ("spatial", "temporal", "motion")
 _MAX_MANIFEST_BYTES = 4 << 20
+_MAX_IMAGE_SIZE = 8192
 
 
 class Graphs:
@@ -197,8 +198,9 @@ class Manifest:
         if unknown or not self.streams or len(set(self.streams)) != len(self.streams):
             raise BundleSchemaError(f"streams {self.streams!r:.80} are not distinct names out of {', '.join(STREAMS)}")
         for field, value in dataclasses.asdict(self.dimensions).items():
-            if not (0 if field == "num_motion_tokens" else 1) <= value <= 1 << 24:
-                raise BundleSchemaError(f"dimensions.{field} is {value}; it must be positive and at most {1 << 24}")
+            largest = _MAX_IMAGE_SIZE if field == "image_size" else 1 << 24
+            if not (0 if field == "num_motion_tokens" else 1) <= value <= largest:
+                raise BundleSchemaError(f"dimensions.{field} is {value}; it must be positive and at most {largest}")
         for name in self.files:
             if not name or name.startswith(("/", ".")) or "\\" in name or ".." in name.split("/") or "\0" in name:
                 raise BundleSchemaError(f"file name {name!r:.80} leaves the bundle's folder; export the bundle again")
@@ -216,6 +218,8 @@ def read_manifest(folder: Path, *, target: str | None = None) -> Manifest:
         BundleTargetError: a bundle for another target.
     """
     path = folder / MANIFEST_NAME
+    if folder.is_file():
+        raise BundleFileError(f"{folder} is a file; a bundle is a folder. Give the folder that 'redvillm export' made")
     if not path.is_file():
         raise BundleFileError(f"{folder} is not a bundle: it holds no {MANIFEST_NAME}. Make one with 'redvillm export redvillm-nano --out {folder}'")
     if path.stat().st_size > _MAX_MANIFEST_BYTES:

@@ -59,14 +59,18 @@ class Prompt:
             texts = tokenizer.read_text(encoding="utf-8"), chat_template.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise BundleFileError(f"{tokenizer.name} or {chat_template.name} is not UTF-8 text; export the bundle again") from None
+        except OSError as error:
+            raise BundleFileError(f"{error.filename} cannot be read ({error.strerror}); export the bundle again") from None
         return cls(*texts, system)
 
     def suffix_ids(self, question: str) -> tuple[int, ...]:
         """Return the token ids that follow the visual tokens, up to where the answer begins.
 
         Raises:
-            QuestionError: the question is empty, longer than MAX_QUESTION_CHARS or holds lone surrogates.
+            QuestionError: the question is not text, empty, longer than MAX_QUESTION_CHARS or holds lone surrogates.
         """
+        if not isinstance(question, str):
+            raise QuestionError(f"a question is a {type(question).__name__}; give text")
         question = question.strip()
         if not question:
             raise QuestionError("the question is empty; ask something, for example 'What is happening?'")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from redvillm.cli import fetch as fetch_command
 from redvillm.cli import main
-from redvillm.cli.main import build_parser
+from redvillm.cli.command_line import build_parser
 from redvillm.cli.values import duration_s, integer, real
 from redvillm.errors import FetchError
 
@@ -257,3 +258,54 @@ def test_ctrl_c_is_not_held_up_by_a_busy_thread():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 130
     assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_that_a_library_swallows_is_still_one():
+    code = (
+        "import os, signal, sys\n"
+        "from redvillm.cli import fetch, main\n"
+        "def run(arguments):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise ImportError('initialization failed') from None\n"
+        "fetch.run = run\n"
+        "sys.exit(main(['fetch', 'x']))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (130, "redvillm: interrupted\n")
+
+
+def test_ctrl_c_during_a_long_clean_up_leaves_within_a_second():
+    code = (
+        "import os, signal, sys, time\n"
+        "from redvillm.cli import fetch, main\n"
+        "def run(arguments):\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    finally:\n"
+        "        time.sleep(600)\n"
+        "fetch.run = run\n"
+        "sys.exit(main(['fetch', 'x']))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (130, "redvillm: interrupted\n")
+
+
+def test_ctrl_c_belongs_to_the_caller_again_afterwards():
+    assert main(["version"]) == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_error(closed: str):
+    command = shlex.join([*COMMAND_LINE, "models", "--json"])
+    result = subprocess.run(["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.stdout == "") == (closed not in ("<&-", "2>&-"))
+
+
+def test_an_error_does_not_go_to_standard_output_when_standard_error_is_closed():
+    command = shlex.join([*COMMAND_LINE, "fetch", "nothing-of-that-name"])
+    result = subprocess.run(["sh", "-c", f"{command} 2>&-"], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (1, "")

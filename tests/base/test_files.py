@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,14 @@ def test_atomic_file_keeps_the_old_one_on_failure(tmp_path: Path, failure: type[
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_directory_is_not_replaced_by_a_file(tmp_path: Path):
+    begun = False
+    with pytest.raises(StorageError, match="directory"), atomic_file(tmp_path):
+        begun = True
+    assert not begun
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_atomic_directory_appears_whole(tmp_path: Path):
     path = tmp_path / "deep" / "bundle"
     with atomic_directory(path) as temporary:
@@ -67,7 +77,58 @@ def test_atomic_directory_replaces_on_success_only(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR])
+def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path):
+    code = (
+        "import os, pathlib, sys\n"
+        "from redvillm.files import atomic_directory\n"
+        "with atomic_directory(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').touch()\n"
+        "    print(folder, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    path, other = tmp_path / "bundle", tmp_path / ".bundle2.abcdefgh.part"
+    other.mkdir()
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        half = Path(writer.stdout.readline().strip())
+        with atomic_directory(path, replace=True):
+            assert (half / "half").exists()
+        writer.kill()
+    assert half.exists()
+    with atomic_directory(path, replace=True):
+        assert not half.exists()
+    assert sorted(tmp_path.iterdir()) == [other, path]
+
+
+def test_the_old_directory_comes_back_when_the_new_one_cannot_have_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "bundle"
+    path.mkdir()
+    (path / "old").touch()
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise Interruption
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(Interruption), atomic_directory(path, replace=True):
+        pass
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_only_copy_left_by_a_killed_writer_is_kept(tmp_path: Path):
+    path, retired = tmp_path / "bundle", tmp_path / ".bundle.abcdefgh.old"
+    retired.mkdir()
+    with atomic_directory(path):
+        assert retired.exists()
+    with atomic_directory(path, replace=True):
+        assert not retired.exists()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST])
 def test_a_full_or_read_only_disk_is_said_in_words(tmp_path: Path, number: int):
     path = tmp_path / "missing" / "a.bin"
     with pytest.raises(StorageError, match=r"a\.bin"), storage_errors(path):

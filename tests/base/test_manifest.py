@@ -107,6 +107,7 @@ def test_written_and_read(tmp_path: Path):
         (lambda data: data["dimensions"].update(num_frames=1.0), "num_frames"),
         (lambda data: data["dimensions"].update(vocabulary_size=1 << 40), "vocabulary_size"),
         (lambda data: data["dimensions"].update(num_motion_tokens=-1), "num_motion_tokens"),
+        (lambda data: data["dimensions"].update(image_size=1 << 20), "image_size"),
         (lambda data: data.update(streams=[]), "streams"),
         (lambda data: data.update(streams=["spatial", "spatial"]), "streams"),
         (lambda data: data.update(streams=["smell"]), "streams"),
@@ -130,6 +131,12 @@ def test_an_unknown_target_is_a_target_error():
 def test_no_motion_tokens_is_legal():
     manifest = Manifest.from_json(mutated(lambda data: data["dimensions"].update(num_motion_tokens=0)))
     assert manifest.dimensions.num_motion_tokens == 0
+
+
+def test_a_file_is_no_bundle(tmp_path: Path):
+    (tmp_path / "bundle").touch()
+    with pytest.raises(BundleFileError, match="is a file"):
+        read_manifest(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../a", "a/../../b", ".hidden", "a\\b", "a\0b", ".."])

@@ -1,6 +1,7 @@
 """redvillm.prompt, with a byte-level tokenizer whose encoding is known: one token per byte, special tokens aside."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,12 @@ def test_bad_questions(question: str, words: str):
         prompt().suffix_ids(question)
 
 
+@pytest.mark.parametrize("question", [None, 3, b"what", ["what"]])
+def test_a_question_is_text(question: Any):
+    with pytest.raises(QuestionError, match="give text"):
+        prompt().suffix_ids(question)
+
+
 def test_the_longest_question_is_taken():
     assert len(prompt().suffix_ids("a" * MAX_QUESTION_CHARS)) > MAX_QUESTION_CHARS
 
@@ -102,3 +109,5 @@ def test_from_files(tmp_path: Path):
     (tmp_path / "c.jinja").write_bytes(b"\xff")
     with pytest.raises(BundleFileError, match="UTF-8"):
         Prompt.from_files(tmp_path / "t.json", tmp_path / "c.jinja", "")
+    with pytest.raises(BundleFileError, match=r"absent\.json cannot be read"):
+        Prompt.from_files(tmp_path / "absent.json", tmp_path / "c.jinja", "")

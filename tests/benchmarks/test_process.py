@@ -1,5 +1,8 @@
 """Worker processes: a failing engine is an error in words, and no process is left behind."""
 
+import sys
+import time
+
 import psutil
 import pytest
 
@@ -13,6 +16,40 @@ def test_an_engine_that_cannot_load_says_why(tmp_path):
     with pytest.raises(BackendError, match="is not a bundle"):
         Worker("redvillm", str(tmp_path), None)
     assert len(psutil.Process().children()) == before
+
+
+STUCK = """#!/bin/sh
+echo '{"description": {"engine": "a", "provider": "b", "precision": "c", "threads": 1}}'
+echo "device lost" >&2
+%s
+"""
+
+
+@pytest.fixture
+def worker_that(tmp_path, monkeypatch):
+    def make(ending):
+        script = tmp_path / "python"
+        script.write_text(STUCK % ending)
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+        return Worker("redvillm", "bundle", None)
+
+    return make
+
+
+def test_an_engine_that_dies_says_why(worker_that):
+    task = Task(clip="a", question="b" * 1_000_000, num_frames=1, num_new_tokens=1)
+    with pytest.raises(BackendError, match="device lost"), worker_that("exit 3") as worker:
+        worker.measure(task)
+    assert not psutil.Process().children()
+
+
+def test_an_engine_at_work_is_not_waited_for_after_ctrl_c(worker_that):
+    start_s = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt), worker_that("exec sleep 60"):
+        raise KeyboardInterrupt
+    assert time.perf_counter() - start_s < 5  # it is given 10 s where nobody is in a hurry
+    assert not psutil.Process().children()
 
 
 @pytest.mark.bundle

@@ -29,5 +29,5 @@ def test_table_and_json_line(capsys):
     rows = {row.split("  ")[1].strip(): row for row in text.getvalue().splitlines() if row.startswith("  ")}
     assert "4.0x" in rows["encode"]
     assert "4.0x" in rows["peak memory, MB"]
-    assert rows["prefill of the visual prefix"].rstrip().endswith("-")  # a stage that the peer does not have
+    assert rows["prefill, visual prefix"].rstrip().endswith("-")  # a stage that the peer does not have
     assert "provider of peer" in text.getvalue()

@@ -43,9 +43,11 @@ def test_a_closed_slot_wakes_its_taker_and_still_gives_the_last_frame():
     slot = FrameSlot()
     threading.Timer(0.02, slot.close).start()
     assert slot.take(10) is None
+    assert slot.is_over
     slot.put(frame(3))
-    assert slot.closed
+    assert not slot.is_over  # so that nobody leaves while a last frame is held
     assert slot.take(0).captured_s == 3.0
+    assert slot.is_over
 
 
 def test_the_books_balance():

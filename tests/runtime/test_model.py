@@ -93,6 +93,8 @@ def test_closing_the_model_closes_its_streams(fake_bundle, fake_parts, write_cli
         stream.ask("late")
     with pytest.raises(StreamClosedError):
         model.ask([np.zeros((4, 4, 3), np.uint8)], "late")
+    with pytest.raises(StreamClosedError):
+        model.open([np.zeros((4, 4, 3), np.uint8)])
     model.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redvillm.errors import BackendError
+from redvillm.errors import BackendError, SourceNotFoundError
 from redvillm.runtime import opencv
 
 
@@ -23,6 +23,13 @@ def test_a_cv2_without_video_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", type(sys)("cv2"))
     with pytest.raises(BackendError, match="without video input"):
         opencv.load_cv2()
+
+
+@pytest.mark.parametrize("name", ["\udcff.avi", "rtsp://user:secret@127.0.0.1:1/\udcff", "\ud800"])
+def test_a_name_that_is_not_utf8_is_an_error_and_no_crash(name):
+    with pytest.raises(SourceNotFoundError, match="not valid UTF-8") as caught:
+        opencv.Capture(name, open_timeout_s=1, read_timeout_s=1)
+    assert "secret" not in str(caught.value)
 
 
 def test_nothing_is_printed_about_bad_input(tmp_path, write_clip):

@@ -1,5 +1,6 @@
 """Which source a word means, and every way in which a source is not one."""
 
+import contextlib
 import itertools
 import os
 import socket
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from redvillm.errors import OptionsError, SourceFormatError, SourceLostError, SourceNotFoundError
+from redvillm.runtime import source_camera
 from redvillm.runtime.source import SourceLimits, make_source
 from redvillm.runtime.source_address import AddressSource, without_password
 from redvillm.runtime.source_camera import CameraSource
@@ -134,6 +136,74 @@ def test_a_numbered_picture_does_not_pull_in_its_neighbours(tmp_path):
 def test_an_absent_camera_says_which_are_there(camera):
     with pytest.raises(SourceNotFoundError, match=r"cannot be opened.*Cameras of this machine"):
         make_source(camera, LIMITS).open()
+
+
+@pytest.mark.parametrize("index", [-1, 100, 1 << 70])
+def test_a_camera_index_that_cannot_be_is_refused(index):  # OpenCV crashes on -1
+    with pytest.raises(OptionsError, match="give 0 to 99"):
+        make_source(index, LIMITS)
+
+
+@pytest.mark.parametrize(("camera", "target"), [(3, 3), ("/dev/video7", 7), ("/dev/video-of-the-door", "/dev/video-of-the-door")])
+def test_a_device_path_is_opened_as_a_camera_and_not_as_a_file(camera, target, monkeypatch):
+    targets = []
+
+    class Recorder:
+        is_open = True
+
+        def __init__(self, target, **limits):
+            targets.append(target)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(source_camera, "Capture", Recorder)
+    source = CameraSource(camera, LIMITS)
+    source.open()
+    source.close()
+    assert targets == [target]
+
+
+def test_a_file_that_was_cut_short_says_so_at_its_end(tmp_path, write_clip):
+    whole = write_clip(num_frames=40, fps=10, noise=True)
+    source = make_source(whole, LIMITS)
+    source.open()
+    while source.grab() is not None:
+        pass
+    assert source.ending == "came to its end"
+    (tmp_path / "cut.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    source = make_source(tmp_path / "cut.avi", LIMITS)
+    source.open()
+    while source.grab() is not None:
+        pass
+    assert "of 4.0 s declared" in source.ending
+    source.close()
+
+
+def test_a_clip_behind_an_address_that_breaks_off_is_lost(write_clip):
+    content = write_clip(num_frames=40, fps=10, noise=True).read_bytes()
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: video/x-msvideo\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(4096)
+                        connection.sendall(head + content[: len(content) // 2])
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        source = make_source(f"http://127.0.0.1:{server.getsockname()[1]}/clip.avi", LIMITS)
+        source.open()
+        with pytest.raises(SourceLostError, match="broke off"):
+            while source.grab() is not None:
+                pass
+        assert not source.can_return
+        source.close()
+        server.shutdown(socket.SHUT_RDWR)  # wakes accept
+        thread.join(5)
 
 
 def test_an_unreachable_address_is_bounded_and_hides_its_password():

@@ -290,6 +290,35 @@ def test_a_silent_source_is_stalled(open_stream, monkeypatch):
     assert "silent" in stream.status.message
 
 
+def test_a_failure_on_the_last_frames_is_not_hidden_by_the_regular_end(open_stream, encoder, wait_for):
+    ended = threading.Event()
+
+    class FailsLate:
+        def encode(self, pixels):
+            assert ended.wait(5)
+            raise RuntimeError("device lost")
+
+    encoder.encode = FailsLate().encode
+    stream = open_stream([np.zeros((4, 4, 3), np.uint8)])
+    wait_for(lambda: stream.status.state is SourceState.ENDED)
+    ended.set()
+    assert stream.wait_ended(5)
+    assert stream.status.state is SourceState.FAILED
+    with pytest.raises(BackendError, match="device lost"):
+        _ = stream.ask("a").text
+
+
+def test_an_iterator_that_wants_to_end_the_program_is_a_loss(open_stream):
+    def leaves():
+        yield np.zeros((4, 4, 3), np.uint8)
+        raise SystemExit(3)
+
+    stream = open_stream(leaves())
+    assert stream.wait_ended(5)
+    assert isinstance(stream.error, SourceLostError)
+    assert "SystemExit" in str(stream.error)
+
+
 def test_a_failing_encoder_is_visible_and_ends_the_reading(open_stream, encoder):
     encoder.error = RuntimeError("device lost")
     stream = open_stream(endless())

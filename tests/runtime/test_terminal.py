@@ -127,6 +127,24 @@ def test_live_stops_after_its_duration(fake_bundle, fake_parts, write_clip, pipe
     assert "[running]" in capsys.readouterr().out
 
 
+def test_live_tells_which_questions_the_time_did_not_suffice_for(fake_bundle, fake_parts, write_clip, piped, capsys):
+    piped(b"first\n" + b"more\n" * 30, keep_open=True)
+    fake_parts.delay_s = 0.3
+    assert run_live(live_request(fake_bundle, write_clip(fps=50), loop=True, duration_s=0.8)) == 0
+    out = capsys.readouterr().out
+    assert out.count("> ") == 31
+    assert "no answer: the time was up" in out
+    assert "not asked: the time was up" in out
+
+
+def test_live_answers_more_piped_questions_than_can_wait(fake_bundle, fake_parts, write_clip, piped, capsys):
+    piped(b"".join(b"question %d\n" % number for number in range(40)))
+    assert run_live(live_request(fake_bundle, write_clip(num_frames=500, fps=50), loop=True)) == 0
+    out = capsys.readouterr().out
+    assert out.count("echo question") == 40
+    assert "not asked" not in out
+
+
 def test_live_refuses_a_bad_typed_question_and_goes_on(fake_bundle, fake_parts, write_clip, piped, capsys, monkeypatch):
     def check_fits(question, num_visual_tokens, options):
         if "\udcff" in question:

@@ -3,6 +3,16 @@
 Imports of other parts are inside functions, so that `redvillm --help` answers at once.
 """
 
-from redvillm.cli.main import main
+from collections.abc import Sequence
 
-__all__ = ["main"]
+_EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 an error (one line on stderr), 2 wrong usage, 130 interrupted."""
+    try:
+        from redvillm.cli import command_line  # here, so that Ctrl-C meets no traceback during the imports either
+
+        return command_line.main(arguments)
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED

@@ -2,7 +2,7 @@
 
 import sys
 
-from redvillm.cli.main import main
+from redvillm.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

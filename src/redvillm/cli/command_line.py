@@ -1,22 +1,20 @@
 """The parser of all commands, and what becomes of an exception. Knows which commands there are; does not know what they do."""
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Never
+from pathlib import Path
 
 from redvillm.cli import ask, bench, doctor, export, fetch, live, models, version
+from redvillm.cli.interruption import Interruption
 from redvillm.cli.missing import advice_for
 from redvillm.errors import RedvillmError
 
 EXIT_ERROR = 1
-EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
-_LAST_MOMENT_S = 0.8
 _COMMANDS = (models, fetch, export, ask, live, bench, doctor, version)
 
 
@@ -40,21 +38,25 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 an error (one line on stderr), 2 wrong usage, 130 interrupted."""
     debug = False
-    try:
-        _soften_encoding()
-        parsed = build_parser().parse_args(arguments)
-        debug = getattr(parsed, "debug", False)
-        status: int = parsed.run(parsed)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _interrupted()
-    except BrokenPipeError:
-        return _broken_pipe()
-    except Exception as error:
-        if debug:
-            traceback.print_exception(error)
-        print(f"redvillm: error: {' '.join(_message(error).split())}", file=sys.stderr)
-        return EXIT_ERROR
+    with Interruption() as interruption:
+        try:
+            _replace_closed_streams()
+            _soften_encoding()
+            parsed = build_parser().parse_args(arguments)
+            debug = getattr(parsed, "debug", False)
+            status: int = parsed.run(parsed)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            return interruption.settle()
+        except BrokenPipeError:
+            return _broken_pipe()
+        except Exception as error:
+            if interruption.came:  # a library turned it into an error of its own
+                return interruption.settle()
+            if debug:
+                traceback.print_exception(error)
+            print(f"redvillm: error: {' '.join(_message(error).split())}", file=sys.stderr)
+            return EXIT_ERROR
     return status
 
 
@@ -66,23 +68,17 @@ def _message(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}. This is a defect of redvillm: run it again with --debug and report what it prints"
 
 
-def _interrupted() -> int:
-    def leave_now(*_: object) -> Never:
-        os._exit(EXIT_INTERRUPTED)
-
-    # a thread inside a library may still be busy; whoever presses Ctrl-C again, or waits that long, is let go
-    signal.signal(signal.SIGINT, leave_now)
-    signal.signal(signal.SIGALRM, leave_now)
-    signal.setitimer(signal.ITIMER_REAL, _LAST_MOMENT_S)
-    with contextlib.suppress(OSError):
-        print("redvillm: interrupted", file=sys.stderr)
-    return EXIT_INTERRUPTED
-
-
 def _broken_pipe() -> int:
     # whoever read the output is gone: what is still buffered must go nowhere when Python closes the stream
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_BROKEN_PIPE
+
+
+def _replace_closed_streams() -> None:
+    # a stream that was closed before the start is None; its number would go to the next file that is opened, and libraries write to numbers
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
 
 
 def _soften_encoding() -> None:
