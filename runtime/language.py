@@ -71,7 +71,7 @@ class LanguageModel:
             raise BackendError(
                 f"a decoder exported for target {manifest.target!r} cannot be run by this version; legal targets are {', '.join(_PROVIDERS)}"
             )
-        self._session = open_session(folder / Graphs.DECODER, provider=_PROVIDERS[manifest.target], threads=threads)
+        self._session = open_session(folder / Graphs.DECODER, provider=_PROVIDERS[manifest.target], threads=threads, spinning=True)
         self._decoder = Decoder(self._session, dimensions, capacity)
         self._embeddings = EmbeddingTable(folder, dimensions)
         self._prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, manifest.prompt.system)

@@ -57,13 +57,14 @@ class Session:
         return BackendError(f"running {self._path.name} failed ({_first_line(error)}); if the inputs are right, export the bundle again")
 
 
-def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | None = None) -> Session:
+def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | None = None, spinning: bool = False) -> Session:
     """Open a graph; its external data must lie beside it.
 
     Args:
         path: the .onnx file.
         provider: ONNX Runtime's name of the provider that must run it.
         threads: threads of one run; None uses every core that this process may run on.
+        spinning: let threads wait for the next operator by spinning while a run lasts, for graphs of many short operators.
 
     Raises:
         BackendError: onnxruntime or the provider is missing, or the provider did not start.
@@ -76,7 +77,7 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
         raise BackendError(
             f"this onnxruntime has no {provider}; it has {', '.join(available)}. Install the extra that brings it, as 'redvillm doctor' says"
         )
-    options = _options(runtime, check_threads(threads))
+    options = _options(runtime, check_threads(threads), spinning=spinning)
     try:
         session = runtime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # the library's errors have no common base
@@ -101,13 +102,14 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def _options(runtime: ModuleType, threads: int) -> Any:
+def _options(runtime: ModuleType, threads: int, *, spinning: bool) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
-    # Perception and language share the cores: a thread that spins for work takes them from the other, and a preempted one stalls the rest.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Perception and language share the cores: a thread that spins between runs takes them from the other.
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
