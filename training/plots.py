@@ -20,7 +20,7 @@ def plot_losses(losses: Sequence[float], path: Path, *, smooth_over: int = 25) -
         if len(losses) >= smooth_over:
             mean = np.convolve(losses, np.ones(smooth_over) / smooth_over, mode="valid")
             axes.plot(steps[smooth_over - 1 :], mean, color="tab:red", label=f"mean of {smooth_over} steps")
-        axes.set(xlabel="step", ylabel="weighted negative log-likelihood per token", xlim=(0, len(losses) + 1))
+        axes.set(xlabel="step", ylabel="loss, nat per token", xlim=(0, len(losses) + 1))
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
         with atomic_file(path) as temporary:
