@@ -309,3 +309,12 @@ def test_an_error_does_not_go_to_standard_output_when_standard_error_is_closed()
     command = shlex.join([*COMMAND_LINE, "fetch", "nothing-of-that-name"])
     result = subprocess.run(["sh", "-c", f"{command} 2>&-"], capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout) == (1, "")
+
+
+def test_the_version_is_an_option_too(capsys):
+    from redvillm.cli.command_line import build_parser
+
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("redvillm ")

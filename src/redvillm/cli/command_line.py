@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="First steps: redvillm fetch redvillm-nano, redvillm export redvillm-nano, redvillm ask sample:bikes 'What is on the street?'",
         parents=[common],
     )
+    parser.add_argument("--version", action=version.ShowVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
         command.add_parser(commands, common)
