@@ -8,7 +8,7 @@ PYTHON ?= python3
 MODEL := redvillm-nano
 CLIP := sample:bikes
 QUESTION_1 := What is happening in the video?
-QUESTION_2 := Where does this take place?
+QUESTION_2 := Is there a person?
 
 DEMO := .venv-demo
 TEST := .venv-test

@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="redvillm",
         description="Ask questions about a video or a live camera: a small Video LLM that runs on this machine.",
-        epilog="First steps: redvillm fetch redvillm-nano, redvillm export redvillm-nano, redvillm ask sample:bikes 'What is on the street?'",
+        epilog="First steps: redvillm fetch redvillm-nano, redvillm export redvillm-nano, redvillm ask sample:bikes 'What is happening?'",
         parents=[common],
     )
     parser.add_argument("--version", action=version.ShowVersion, nargs=0, help="print the version")
