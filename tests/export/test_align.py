@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from tiny_encoder import TinyEncoder
 
 from redvillm.export.adapter import Adapter, AdapterOptions
 from redvillm.export.align import Video, export_align, export_video
@@ -16,18 +16,6 @@ from redvillm.export.vision import export_vision
 from redvillm.manifest import Tensors
 
 SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=8, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
-
-
-class TinyEncoder(nn.Module):
-    """pixels uint8 [T, 8, 8, 3] -> [T, 4, 6]."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 6, 4, 4)
-
-    def forward(self, pixels):
-        x = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
-        return torch.relu(self.convolution(x)).flatten(2).transpose(1, 2)
 
 
 @pytest.fixture(scope="module")

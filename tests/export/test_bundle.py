@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_llama
 import torch
-from torch import nn
+from tiny_encoder import TinyEncoder
 
 from redvillm import zoo
 from redvillm.errors import ExportError, OptionsError, ParityError
@@ -18,18 +18,6 @@ from redvillm.manifest import Graphs, read_manifest, verify_files
 
 NAME = zoo.DEFAULT_MODEL
 SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
-
-
-class TinyEncoder(nn.Module):
-    """pixels uint8 [T, 8, 8, 3] -> [T, 4, 6]."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 6, 4, 4)
-
-    def forward(self, pixels):
-        x = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
-        return torch.relu(self.convolution(x)).flatten(2).transpose(1, 2)
 
 
 @pytest.fixture
