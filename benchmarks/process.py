@@ -7,6 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -30,7 +31,9 @@ class Worker:
         if threads is not None:
             command += ["--threads", str(threads)]
         self._engine = engine
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        # a file, for a pipe that nobody reads would stop a talkative engine; closed with the process
+        self._messages = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, text=True, encoding="utf-8")
         try:
             self.description = Description(**self._receive()["description"])
         except BaseException:
@@ -60,10 +63,11 @@ class Worker:
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            reason = (self._process.stderr.read().strip().splitlines() or ["it ended without a word"])[-1]
+            self._process.wait(_STOP_S)
+            self._messages.seek(0)
+            reason = (self._messages.read().strip().splitlines() or ["it ended without a word"])[-1]
             raise BackendError(f"the engine {self._engine} failed: {reason}")
         record: dict[str, Any] = json.loads(line)
         if "error" in record:
@@ -81,6 +85,6 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdout, self._messages):
             if stream is not None:
                 stream.close()

@@ -16,7 +16,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
         help="turn fetched weights into a bundle that the runtime loads",
         description="Turn fetched weights into a bundle: graphs, tokenizer and manifest. Every stage is checked against its reference.",
     )
-    parser.add_argument("name", metavar="NAME|FOLDER", help="a model that 'redvillm models' lists, or a checkpoint folder")
+    parser.add_argument("name", metavar="NAME", help="a model that 'redvillm models' lists")
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="what the bundle is for (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the bundle (default: in the cache, where 'redvillm ask' finds it)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
