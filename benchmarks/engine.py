@@ -16,6 +16,7 @@ STAGES = (
     ("perception_ms", "perception, wall"),
     ("prefill_ms", "prefill, visual prefix"),
     ("question_ms", "question to first token"),
+    ("prompt_ms", "whole prompt to first token"),
     ("per_token_ms", "per token (TPOT)"),
     ("ttft_ms", "TTFT, from the file"),
     ("frame_to_first_token_ms", "newest frame to first token"),

@@ -52,6 +52,7 @@ def _stages(timings: Timings, second: Timings, before_ms: float, newest_frame_ms
         "perception_ms": timings.perception_ms,
         "prefill_ms": timings.prefill_ms,
         "question_ms": timings.first_token_ms,
+        "prompt_ms": timings.prefill_ms + timings.first_token_ms,
         "per_token_ms": timings.per_token_ms,
         "ttft_ms": before_ms + timings.ttft_ms,
         "frame_to_first_token_ms": newest_frame_ms + timings.ttft_ms,

@@ -1,7 +1,7 @@
 """The same model run by transformers and torch, float32, as its users would run it: the peer of the benchmark.
 
 The same decoding and sampling of the clip, the same weights (the 4-bit values as float32), the same prompt. Frames are encoded in one batch; the LLM
-generates with transformers' own `generate` and its key-value cache.
+generates with transformers' own `generate` and its key-value cache; a next question reads the whole prompt again, as `generate` does by itself.
 """
 
 import os
@@ -84,7 +84,7 @@ class TransformersEngine:
         stages_ms["decode_ms"] = (newest_s - start_s) * 1e3 - stages_ms["preprocess_ms"]
         stages_ms |= {
             "perception_ms": (perceived_s - start_s) * 1e3,
-            "question_ms": (times_s[0] - perceived_s) * 1e3,
+            "prompt_ms": (times_s[0] - perceived_s) * 1e3,
             "per_token_ms": (times_s[-1] - times_s[0]) / (len(times_s) - 1) * 1e3,
             "ttft_ms": (times_s[0] - start_s) * 1e3,
             "frame_to_first_token_ms": (times_s[0] - newest_s) * 1e3,

@@ -1,4 +1,4 @@
-"""Export: from weights to a bundle. Needs torch, transformers, onnx and gguf (`pip install 'redvillm[export]'`)."""
+"""Export: from weights to a bundle. Needs torch, transformers, onnx and gguf (`pip install 'redvillm[cpu,export]'`)."""
 
 from redvillm.export.bundle import export_bundle
 
