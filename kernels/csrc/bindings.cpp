@@ -80,9 +80,9 @@ void pool(Array<const Element, 3> x, OptionalArray<const float, 1> weights, Arra
     const float* weights_data = data_or_null(weights);
     const nb::gil_scoped_release release;
     if constexpr (std::is_same_v<Element, Half>)
-        kernels.pool_f16(x.data(), shape, weights_data, temporal.data(), spatial.data());
+        kernels.pool_f16(x.data(), shape, {0, shape.width}, weights_data, temporal.data(), spatial.data());
     else
-        kernels.pool_f32(x.data(), shape, weights_data, temporal.data(), spatial.data());
+        kernels.pool_f32(x.data(), shape, {0, shape.width}, weights_data, temporal.data(), spatial.data());
 }
 
 template <class Element>

@@ -19,11 +19,17 @@ struct ClipShape {
     std::size_t width;        // D, at least 1
 };
 
-// Both means of x [T, N, D] in one read of x:
+// Some of the columns 0 .. D - 1. Threads share a clip by columns: the results do not depend on the split.
+struct ColumnRange {
+    std::size_t begin, end;
+};
+
+// Both means of x [T, N, D] in one read of x, for the given columns; no other column of the results is touched:
 //     temporal[n, d] = sum_t weights[t] * x[t, n, d]    weights [T] sum to 1; nullptr stands for the plain mean
 //     spatial[t, d]  = sum_n x[t, n, d] / N
 template <class Element>
-using PoolFunction = void (*)(const Element* x, ClipShape shape, const float* weights, float* temporal, float* spatial);
+using PoolFunction = void (*)(const Element* x, ClipShape shape, ColumnRange columns, const float* weights,
+                              float* temporal, float* spatial);
 
 // energy[t - 1, n] = mean over d of (x[t, n, d] - x[t - 1, n, d])^2, for t = 1 .. T - 1.
 template <class Element>

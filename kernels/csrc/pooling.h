@@ -64,11 +64,12 @@ inline void pool_tile(const Element* x, ClipShape shape, PoolTile tile, const fl
 }
 
 template <bool kWeighted, class Element>
-inline void pool_all(const Element* x, ClipShape shape, const float* weights, float* temporal, float* spatial) {
+inline void pool_all(const Element* x, ClipShape shape, ColumnRange wanted, const float* weights, float* temporal,
+                     float* spatial) {
     for (std::size_t n = 0; n < shape.num_patches; n += kPatchesPerBlock) {
         const Range patches{n, n + kPatchesPerBlock < shape.num_patches ? n + kPatchesPerBlock : shape.num_patches};
-        for (std::size_t d = 0; d < shape.width; d += kColumnsPerBlock) {
-            const Range columns{d, d + kColumnsPerBlock < shape.width ? d + kColumnsPerBlock : shape.width};
+        for (std::size_t d = wanted.begin; d < wanted.end; d += kColumnsPerBlock) {
+            const Range columns{d, d + kColumnsPerBlock < wanted.end ? d + kColumnsPerBlock : wanted.end};
             std::size_t t = 0;
             for (; t + kFramesPerTile <= shape.num_frames; t += kFramesPerTile)
                 pool_tile<kFramesPerTile, kWeighted>(x, shape, {t, patches, columns}, weights, temporal, spatial);
@@ -79,11 +80,12 @@ inline void pool_all(const Element* x, ClipShape shape, const float* weights, fl
 }
 
 template <class Element>
-void pool(const Element* x, ClipShape shape, const float* weights, float* temporal, float* spatial) {
+void pool(const Element* x, ClipShape shape, ColumnRange columns, const float* weights, float* temporal,
+          float* spatial) {
     if (weights)
-        pool_all<true>(x, shape, weights, temporal, spatial);
+        pool_all<true>(x, shape, columns, weights, temporal, spatial);
     else
-        pool_all<false>(x, shape, weights, temporal, spatial);
+        pool_all<false>(x, shape, columns, weights, temporal, spatial);
 }
 
 }  // namespace REDVILLM_LEVEL
