@@ -28,7 +28,7 @@ class Video(nn.Module):
         features = self.encoder(pixels)
         temporal_pooling, spatial_pooling = self.pool(features)
         tokens: Tensor = self.adapter(temporal_pooling, spatial_pooling, motion_energy(features, self.adapter.options.num_motion_tokens))
-        return tokens
+        return tokens.float()  # the runtime takes float32, whatever the modules compute in
 
 
 def export_align(adapter: Adapter, path: Path) -> GraphSpec:

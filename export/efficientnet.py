@@ -89,8 +89,9 @@ class EfficientNetLite0(nn.Module):
         self.head = _Convolution(width, FEATURE_WIDTH)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalise as (pixel - 127) / 128 and encode each frame by itself."""
-        x = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _PIXEL_MEAN) * _PIXEL_SCALE
+        """Normalise as (pixel - 127) / 128, exact in float16 too, and encode each frame by itself, in the precision of the weights."""
+        # first the cast: TensorRT moves no uint8 but to cast it
+        x = (pixels.to(self.stem.weight.dtype).permute(0, 3, 1, 2) - _PIXEL_MEAN) * _PIXEL_SCALE
         x = functional.relu6(self.stem(x))
         for block in self.blocks:
             x = block(x)
