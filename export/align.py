@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from redvillm.export.adapter import Adapter
-from redvillm.export.pooling import SpatioTemporalPool, motion_energy, pooling_function
+from redvillm.export.pooling import SpatioTemporalPool, motion_energy, pooling_function, pooling_opset
 from redvillm.export.torch_graph import GraphPlan, export_graph
 from redvillm.manifest import GraphSpec, Tensors
 
@@ -46,12 +46,15 @@ def export_align(adapter: Adapter, path: Path) -> GraphSpec:
     return export_graph(GraphPlan(adapter, inputs, [Tensors.VISUAL_TOKENS], {Tensors.SPATIAL_POOLING: {0: "num_frames"}}), path)
 
 
-def export_video(encoder: nn.Module, adapter: Adapter, image_size: int, path: Path) -> GraphSpec:
+def export_video(encoder: nn.Module, adapter: Adapter, image_size: int, path: Path, *, with_function: bool = True) -> GraphSpec:
     """Write the whole way from pixels to visual tokens, with a dynamic number of frames.
+
+    `with_function` False leaves out the function that stands for the pooling node where no kernel or plugin is registered. TensorRT before 10.7
+    (JetPack 6) prefers a function to a plugin of the same name, so a graph for its plugin must not have one; ONNX Runtime then needs the custom op.
 
     Raises:
         ExportError: torch cannot export the modules.
     """
     pixels = torch.zeros(_EXAMPLE_FRAMES, image_size, image_size, 3, dtype=torch.uint8)
     plan = GraphPlan(Video(encoder, adapter), {Tensors.PIXELS: pixels}, [Tensors.VISUAL_TOKENS], {Tensors.PIXELS: {0: "num_frames"}})
-    return export_graph(plan, path, functions=[pooling_function()])
+    return export_graph(plan, path, functions=[pooling_function()] if with_function else [], opsets=[pooling_opset()])

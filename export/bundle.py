@@ -18,6 +18,7 @@ from redvillm.export.nano import FAMILY, MAX_CONTEXT_TOKENS, MAX_FRAMES, SYSTEM_
 from redvillm.export.parity import Reference, check_parity
 from redvillm.export.vision import export_vision
 from redvillm.files import atomic_directory
+from redvillm.kernels.ort_library import ORT_LIBRARY_NAME, ort_library_path
 from redvillm.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
@@ -79,6 +80,8 @@ def _export_nano(name: str, sources: NanoSources, folder: Path, target: str, pro
         parity = check_parity(folder, reference, prompt, dimensions)
         for result in parity:
             progress(f"  {result.stage}: {result.metric} {result.value:.4g} (limit {result.limit:g})")
+        if ort_library_path() is None:
+            progress(f"  {Graphs.VIDEO} was compared without the custom op for ONNX Runtime: this redvillm was built without {ORT_LIBRARY_NAME}")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,

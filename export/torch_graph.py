@@ -35,8 +35,10 @@ class GraphPlan:
     dynamic_sizes: Mapping[str, Mapping[int, str]]
 
 
-def export_graph(plan: GraphPlan, path: Path, *, functions: Sequence[onnx.FunctionProto] = ()) -> GraphSpec:
-    """Write the module to `path`; `functions` are added as model-local functions, for custom operators of other runtimes.
+def export_graph(
+    plan: GraphPlan, path: Path, *, functions: Sequence[onnx.FunctionProto] = (), opsets: Sequence[onnx.OperatorSetIdProto] = ()
+) -> GraphSpec:
+    """Write the module to `path`; `functions` are added as model-local functions, `opsets` are those of its custom operators.
 
     Raises:
         ExportError: torch cannot export the module, or the graph does not pass the onnx checker.
@@ -44,7 +46,7 @@ def export_graph(plan: GraphPlan, path: Path, *, functions: Sequence[onnx.Functi
     model = _traced(plan, path.name)
     model.functions.extend(functions)
     known_domains = {opset.domain for opset in model.opset_import}
-    model.opset_import.extend(onnx.helper.make_opsetid(domain, 1) for domain in sorted({function.domain for function in functions} - known_domains))
+    model.opset_import.extend(opset for opset in opsets if opset.domain not in known_domains)
     _strip(model)
     try:
         onnx.checker.check_model(model)

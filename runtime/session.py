@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import BackendError, BundleFileError, OptionsError
+from redvillm.runtime.pooling_kernel import choose_pooling_kernel
 
 CPU_PROVIDER = "CPUExecutionProvider"
 _ERRORS_ONLY = 3  # severity of ONNX Runtime's own log; failures come as exceptions
@@ -20,11 +21,12 @@ _ERRORS_ONLY = 3  # severity of ONNX Runtime's own log; failures come as excepti
 class Session:
     """An opened graph; `run` may be called from several threads. Made by `open_session`."""
 
-    def __init__(self, path: Path, session: Any, *, provider: str, threads: int) -> None:
+    def __init__(self, path: Path, session: Any, *, provider: str, threads: int, pooling_kernel: str | None) -> None:
         self._path = path
         self._session = session
         self.provider = provider
         self.threads = threads
+        self.pooling_kernel = pooling_kernel  # what runs SpatioTemporalPool, in words; None for a graph without it
 
     def run(self, output_names: list[str], feeds: dict[str, npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
         """Run the graph.
@@ -67,7 +69,7 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
         spinning: let threads wait for the next operator by spinning while a run lasts, for graphs of many short operators.
 
     Raises:
-        BackendError: onnxruntime or the provider is missing, or the provider did not start.
+        BackendError: onnxruntime or the provider is missing, or the provider did not start; or the custom op is there and cannot be registered.
         BundleFileError: the graph cannot be read.
         OptionsError: `threads` is not positive.
     """
@@ -78,6 +80,7 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
             f"this onnxruntime has no {provider}; it has {', '.join(available)}. Install the extra that brings it, as 'redvillm doctor' says"
         )
     options = _options(runtime, check_threads(threads), spinning=spinning)
+    pooling_kernel = choose_pooling_kernel(path, options, provider)
     try:
         session = runtime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # the library's errors have no common base
@@ -85,7 +88,7 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
     running = session.get_providers()[0]
     if running != provider:
         raise BackendError(f"{path.name} was to run on {provider}, but onnxruntime chose {running}; 'redvillm doctor' says what is missing")
-    return Session(path, session, provider=provider, threads=options.intra_op_num_threads)
+    return Session(path, session, provider=provider, threads=options.intra_op_num_threads, pooling_kernel=pooling_kernel)
 
 
 def check_threads(threads: int | None) -> int:

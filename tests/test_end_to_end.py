@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import redvillm
+from redvillm.kernels.ort_library import ort_library_path
 from redvillm.manifest import Graphs, Tensors
 from redvillm.runtime.clip import ClipPass
+from redvillm.runtime.pooling_kernel import CUSTOM_KERNEL, FUNCTION_BODY
+from redvillm.runtime.session import open_session
 from redvillm.runtime.timings import Stopwatch
 
 pytestmark = [pytest.mark.bundle, pytest.mark.network]
@@ -50,10 +53,10 @@ def test_answers_depend_on_the_picture(model, clip, fetch_real):
 
 
 def test_the_streaming_path_equals_the_graph_of_the_whole_clip(model, real_bundle, clip):
-    onnxruntime = pytest.importorskip("onnxruntime")
     reader = ClipPass(clip, num_frames=NUM_FRAMES, size=224, plan_duration_s=None, stopwatch=Stopwatch())
     pixels = np.stack([frame.pixels for frame in reader])
-    session = onnxruntime.InferenceSession(real_bundle / Graphs.VIDEO, providers=["CPUExecutionProvider"])
+    session = open_session(real_bundle / Graphs.VIDEO)
+    assert session.pooling_kernel == (CUSTOM_KERNEL if ort_library_path() else FUNCTION_BODY)
     (expected,) = session.run([Tensors.VISUAL_TOKENS], {Tensors.PIXELS: pixels})
     tokens = model.watch(clip).visual_tokens
     cosine = (tokens * expected).sum(-1) / (np.linalg.norm(tokens, axis=-1) * np.linalg.norm(expected, axis=-1))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from redvillm import doctor
-from redvillm.doctor import Check, Status, distributions, installation, providers, report, storage, subprobe, video
+from redvillm.doctor import Check, Status, distributions, installation, pooling_op, providers, report, storage, subprobe, video
 from redvillm.doctor.onnx_probe_model import probe_model
+from redvillm.kernels import ort_library
 
 
 def test_the_probe_model_is_valid_onnx():
@@ -147,6 +148,27 @@ def test_a_working_subprobe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     (tmp_path / "driver.py").write_text("import json, sys; print('noise'); print(json.dumps({'got': sys.argv[1]}))")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert subprobe.run_subprobe("driver", "x", timeout_s=60) == {"got": "x", "log": ""}
+
+
+def test_the_pooling_op_that_was_built_is_taken():
+    if ort_library.ort_library_path() is None:
+        pytest.skip("this redvillm was built without the op for ONNX Runtime")
+    check = pooling_op.check_pooling_op()
+    assert (check.status, check.fix) == (Status.OK, "")
+    assert f"API {ort_library.ort_library_api_version()}" in check.detail
+
+
+def test_a_pooling_op_that_is_absent_or_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(ort_library, "ort_library_path", lambda: None)
+    check = pooling_op.check_pooling_op()
+    assert check.status is Status.OK
+    assert "was not built" in check.detail
+    broken = tmp_path / ort_library.ORT_LIBRARY_NAME
+    broken.write_bytes(b"no library")
+    monkeypatch.setattr(ort_library, "ort_library_path", lambda: broken)
+    check = pooling_op.check_pooling_op()
+    assert check.status is Status.WARNING
+    assert "cannot be loaded" in check.detail
 
 
 def test_missing_kernels(monkeypatch: pytest.MonkeyPatch):

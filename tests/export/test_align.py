@@ -68,6 +68,14 @@ def test_video_holds_one_pooling_node_with_its_function_and_plugin_attributes(fo
     assert [(function.domain, function.name) for function in model.functions] == [("redvillm", "SpatioTemporalPool")]
 
 
+def test_video_without_the_function_is_the_same_graph(modules, folder, tmp_path):
+    export_video(*modules, 8, tmp_path / "video.onnx", with_function=False)
+    bare, whole = onnx.load(tmp_path / "video.onnx"), onnx.load(folder / "video.onnx")
+    assert not bare.functions
+    del whole.functions[:]
+    assert bare == whole
+
+
 def test_the_same_modules_give_the_same_bytes(modules, folder, tmp_path):
     export_video(*modules, 8, tmp_path / "video.onnx")
     assert hashlib.sha256((tmp_path / "video.onnx").read_bytes()).digest() == hashlib.sha256((folder / "video.onnx").read_bytes()).digest()

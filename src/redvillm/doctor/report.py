@@ -5,6 +5,7 @@ import json
 
 from redvillm.doctor.check import Check, Status
 from redvillm.doctor.installation import check_installation
+from redvillm.doctor.pooling_op import check_pooling_op
 from redvillm.doctor.providers import check_providers
 from redvillm.doctor.storage import check_storage
 from redvillm.doctor.video import check_video
@@ -14,7 +15,7 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold r
 
 def examine() -> list[Check]:
     """Look at the whole machine; takes some seconds, since every provider and camera is really tried."""
-    return [*check_installation(), *check_providers(), *check_video(), *check_storage()]
+    return [*check_installation(), *check_providers(), check_pooling_op(), *check_video(), *check_storage()]
 
 
 def can_run(checks: list[Check]) -> bool:
