@@ -12,6 +12,7 @@ import numpy.typing as npt
 from redvillm.errors import OptionsError
 
 FEATURE_DTYPES = (np.dtype(np.float32), np.dtype(np.float16))
+FEATURE_NAMES = "float32, float16 or bfloat16"
 FLOAT32 = (np.dtype(np.float32),)
 
 Sizes = Sequence[int | str]  # a string names a free size, which must be at least 1
@@ -24,14 +25,23 @@ def check_array(name: str, array: Any, sizes: Sizes, dtypes: tuple[np.dtype[Any]
         OptionsError: anything else.
     """
     if not isinstance(array, np.ndarray):
-        raise OptionsError(f"{name} is a {type(array).__name__}, a numpy array {_text(sizes)} is wanted; convert it with numpy.asarray")
+        raise OptionsError(f"{name} is a {type(array).__name__}, a numpy array {text_of(sizes)} is wanted; convert it with numpy.asarray")
     if array.dtype not in dtypes:
         legal = " or ".join(str(dtype) for dtype in dtypes)
         raise OptionsError(f"{name} has dtype {array.dtype}, {legal} is wanted; convert it with .astype(numpy.{dtypes[0]})")
+    check_layout(name, array, sizes)
+
+
+def check_layout(name: str, array: npt.NDArray[Any], sizes: Sizes) -> None:
+    """Require the given sizes, C-contiguous and aligned.
+
+    Raises:
+        OptionsError: anything else.
+    """
     if array.ndim != len(sizes) or any(_differs(actual, size) for actual, size in zip(array.shape, sizes, strict=True)):
-        raise OptionsError(f"{name} has shape {list(array.shape)}, {_text(sizes)} is wanted, every size at least 1; check the order of the axes")
+        raise OptionsError(f"{name} has shape {list(array.shape)}, {text_of(sizes)} is wanted, every size at least 1; check the order of the axes")
     if not array.flags.c_contiguous or not array.flags.aligned:
-        raise OptionsError(f"{name} is not contiguous in memory; pass numpy.ascontiguousarray({name})")
+        raise OptionsError(f"{name} is not contiguous in memory; pass a copy: numpy.ascontiguousarray({name}), or .contiguous() of torch")
 
 
 def check_output(name: str, array: Any, sizes: Sizes, inputs: npt.NDArray[Any]) -> None:
@@ -74,5 +84,6 @@ def _differs(actual: int, wanted: int | str) -> bool:
     return actual < 1 if isinstance(wanted, str) else actual != wanted
 
 
-def _text(sizes: Sizes) -> str:
+def text_of(sizes: Sizes) -> str:
+    """Return sizes as they are written in messages, such as [T, N, 64]."""
     return f"[{', '.join(str(size) for size in sizes)}]"

@@ -1,7 +1,7 @@
 """The specification of the kernels, in numpy: clear rather than fast.
 
 Knows formulas; does not check arguments (redvillm.kernels.ops does) and does not know the native module.
-Inputs are float32 or float16, accumulation is float32 or wider, outputs are float32.
+Inputs are float32, float16, or uint16 with the bits of bfloat16; accumulation is float32 or wider, outputs are float32.
 
 Source: RED-VILLM (arXiv 2404.11865), the section on temporal and spatial pooling of the patch features of a video. The per-frame
 weights and the frame energy are additions of this project.
@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
-Features = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+Features = npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16]
+
+
+def widen_bfloat16(features: Features) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
+    """Return uint16 as the float32 numbers whose upper halves they are, exactly; other features as they are."""
+    if features.dtype != np.uint16:
+        return features  # type: ignore[return-value]
+    wide: npt.NDArray[np.float32] = (features.astype(np.uint32) << 16).view(np.float32)
+    return wide
 
 
 def spatio_temporal_pool(x: Features, weights: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
@@ -27,6 +35,7 @@ def spatio_temporal_pool(x: Features, weights: FloatArray | None = None) -> tupl
     Returns:
         temporal_pooling [N, D] and spatial_pooling [T, D], float32.
     """
+    x = widen_bfloat16(x)
     spatial_pooling = x.mean(axis=1, dtype=np.float32)
     if weights is None:
         return x.mean(axis=0, dtype=np.float32), spatial_pooling
@@ -48,6 +57,7 @@ def frame_energy(x: Features) -> FloatArray:
 
     energy[t - 1, n] = mean over d of (x[t, n, d] - x[t - 1, n, d])^2
     """
+    x = widen_bfloat16(x)
     energy = np.empty((x.shape[0] - 1, x.shape[1]), np.float32)
     for row, before, now in zip(energy, x[:-1], x[1:], strict=True):
         change = now.astype(np.float32) - before.astype(np.float32)
@@ -104,7 +114,7 @@ def push(
         False if the frame holds a value that is not finite as float16; `sums` must then be rebuilt.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what they would warn of is what the result tells
-        slot[:] = frame
+        slot[:] = widen_bfloat16(frame)
         rounded = slot.astype(np.float32)
         sums += rounded if oldest is None else rounded.astype(np.float64) - oldest
         np.mean(rounded, axis=0, out=spatial)

@@ -5,14 +5,16 @@ what `pooled` returns may be read anywhere.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from redvillm.errors import OptionsError
 from redvillm.kernels import reference
+from redvillm.kernels.arrays import read_features
 from redvillm.kernels.backend import Backend, choose_backend, load_native
-from redvillm.kernels.checks import FEATURE_DTYPES, check_array, check_count
-from redvillm.kernels.reference import Features, FloatArray
+from redvillm.kernels.checks import check_count
+from redvillm.kernels.reference import FloatArray
 
 MAX_WINDOW_FRAMES = 8192  # up to here a float64 sum of float16 values is exact
 
@@ -72,16 +74,17 @@ class StreamingPool:
         """Size of all buffers; it never changes."""
         return sum(array.nbytes for array in (self._frames, self._spatial, self._energy, self._sums))
 
-    def push(self, features: Features) -> None:
+    def push(self, features: Any) -> None:
         """Append a frame; at T frames, the oldest leaves. A refused frame leaves the window as it was.
 
         Args:
-            features: patch features [N, D], float32 or float16, C-contiguous. They are copied.
+            features: patch features [N, D], C-contiguous: a numpy array, or anything with `__dlpack__` in the processor's memory, of float32,
+                float16 or bfloat16. They are copied.
 
         Raises:
-            OptionsError: another type, dtype, shape or layout, or a value that is not finite as float16 (|value| >= 65520).
+            OptionsError: another type, dtype, shape, layout or device, or a value that is not finite as float16 (|value| >= 65520).
         """
-        check_array("features", features, self._sums.shape, FEATURE_DTYPES)
+        features = read_features("features", features, self._sums.shape)
         slot = self._next_slot
         oldest = self._frames[self._oldest_slot()] if self._length == self.num_frames else None
         previous = self._frames[slot - 1] if self._length else None

@@ -66,12 +66,18 @@ inline void store(float* to, const Lanes& lanes) {
     for (std::size_t i = 0; i < kParts; ++i) std::memcpy(to + i * kPartLanes, &lanes.parts[i], kRegisterBytes);
 }
 
-// fp16 to fp32 is exact. fp32 to fp16 rounds to nearest, ties to even; magnitudes of 65520 and more become infinity.
+// fp16 and bf16 to fp32 are exact. fp32 to fp16 rounds to nearest, ties to even; magnitudes of 65520 and more become
+// infinity.
 #if defined(REDVILLM_LEVEL_AVX512)
 
 // The zero-masked forms, with every lane on: the plain ones start from an undefined register, of which GCC 12 warns.
 inline Part widen(const Half* from) {
     return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+inline Part widen(const BFloat16* from) {
+    const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return reinterpret_cast<Part>(_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, halves), 16));
 }
 
 inline WidePart wide_low(Part part) {
@@ -91,6 +97,11 @@ inline void narrow(Half* to, Part part) {
 
 inline Part widen(const Half* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+inline Part widen(const BFloat16* from) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return reinterpret_cast<Part>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
 
 inline WidePart wide_low(Part part) {
@@ -146,6 +157,12 @@ inline Part widen(const Half* from) {
     return reinterpret_cast<Part>(((bits & 0x8000u) << 16) | reinterpret_cast<Bits>(scaled) | special);
 }
 
+inline Part widen(const BFloat16* from) {
+    Halves halves;
+    std::memcpy(&halves, from, sizeof halves);
+    return reinterpret_cast<Part>(__builtin_convertvector(halves, Bits) << 16);
+}
+
 inline void narrow(Half* to, Part part) {
     const Bits bits = reinterpret_cast<Bits>(part);
     const Bits magnitude = bits & 0x7fffffffu;
@@ -161,7 +178,8 @@ inline void narrow(Half* to, Part part) {
 
 #endif
 
-inline Lanes load(const Half* from) {
+template <class Narrow>
+inline Lanes load(const Narrow* from) {
     Lanes lanes;
     for (std::size_t i = 0; i < kParts; ++i) lanes.parts[i] = widen(from + i * kPartLanes);
     return lanes;

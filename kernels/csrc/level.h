@@ -8,14 +8,16 @@
 #include "columns.h"
 #include "pooling.h"
 #include "window.h"
+#include "reading.h"
 // clang-format on
 
 namespace redvillm {
 namespace REDVILLM_LEVEL {
 
 extern const Kernels kernels;
-const Kernels kernels{REDVILLM_LEVEL_NAME, pool<float>, pool<Half>, energy<float>,
-                      energy<Half>,        push<float>, push<Half>};
+const Kernels kernels{REDVILLM_LEVEL_NAME, pool<float>,           pool<Half>, pool<BFloat16>, pool_blocks<float>,
+                      pool_blocks<Half>,   pool_blocks<BFloat16>, finish,     energy<float>,  energy<Half>,
+                      energy<BFloat16>,    push<float>,           push<Half>, push<BFloat16>, read};
 
 }  // namespace REDVILLM_LEVEL
 }  // namespace redvillm

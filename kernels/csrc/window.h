@@ -15,9 +15,9 @@ inline float row_energy(const Element* now, const Element* before, std::size_t w
 }
 
 template <class Element>
-void energy(const Element* x, ClipShape shape, float* energy) {
+void energy(const Element* x, ClipShape shape, RowRange rows, float* energy) {
     const std::size_t frame_size = shape.num_patches * shape.width;
-    for (std::size_t row = 0; row < (shape.num_frames - 1) * shape.num_patches; ++row) {
+    for (std::size_t row = rows.begin; row < rows.end; ++row) {
         const Element* before = x + row * shape.width;
         energy[row] = row_energy(before + frame_size, before, shape.width);
     }

@@ -6,11 +6,15 @@ import pytest
 from redvillm.kernels import _native, reference
 
 LEVELS = _native.supported_levels()
-SHAPES = [(1, 1, 1), (5, 3, 17), (9, 35, 33), (6, 2, 2053), (16, 49, 1280)]
+# bfloat16 comes as its bits, in uint16.
+DTYPES = [np.float32, np.float16, np.uint16]
+# Odd and even numbers of frames, one block of patches and two, rows shorter and longer than what is asked for ahead.
+SHAPES = [(1, 1, 1), (5, 3, 17), (9, 35, 33), (6, 2, 2053), (3, 40, 4099), (16, 49, 1280)]
 
 
 def features(shape, dtype=np.float32):
-    return np.random.default_rng(3).standard_normal(shape).astype(dtype)
+    x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+    return (x.view(np.uint32) >> 16).astype(np.uint16) if dtype == np.uint16 else x.astype(dtype)
 
 
 def pool(x, level, weights=None):
@@ -46,7 +50,7 @@ def test_the_baseline_is_always_there_and_last():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_levels_give_the_same_bits(shape, dtype, level):
     x = features(shape, dtype)
@@ -57,7 +61,7 @@ def test_all_levels_give_the_same_bits(shape, dtype, level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_push_matches_the_reference(shape, dtype, level):
     x = features(shape, dtype)
@@ -95,6 +99,38 @@ def test_every_half_is_read_exactly(level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_every_bfloat16_is_read_exactly(level):
+    every = np.arange(1 << 16, dtype=np.uint16)
+    expected = reference.widen_bfloat16(every)
+    assert expected[0x3F80] == 1
+    assert expected[0xC040] == -3
+    temporal, spatial = pool(every.reshape(1, 1, -1), level)
+    np.testing.assert_array_equal(temporal[0], expected)
+    np.testing.assert_array_equal(spatial[0], expected)
+
+
+@pytest.mark.parametrize("streams", [1, 4])
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("size", [1, 17, 128, 4099])
+def test_the_yardstick_reads_everything(size, threads, streams):
+    memory = np.arange(size, dtype=np.float32)  # small integers: float32 sums are exact
+    assert _native.read_memory(memory, streams, threads) == memory.sum(dtype=np.float64)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("split", [1, 16, 100, 2049])
+def test_the_memory_around_the_features_does_not_matter(split, dtype, level):
+    """Where an array begins changes neither what is read nor the bits."""
+    x = features((3, 5, 2053), dtype)
+    storage = np.full(x.size + 4200, 0x7FFF if dtype == np.uint16 else np.nan, dtype)
+    shifted = storage[split : split + x.size].reshape(x.shape)
+    shifted[:] = x
+    for one, other in zip(pool(shifted, level), pool(x, level), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_floats_are_rounded_to_halves_as_numpy_rounds(level):
     halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
     ties = ((halves[:-1] + halves[1:]) / 2).astype(np.float32)  # exact in float32
@@ -129,6 +165,11 @@ def test_refuses_what_it_cannot_read():
         _native.pool(x, np.ones(3, np.float32), temporal, spatial)
     with pytest.raises(ValueError, match="energy must be"):
         _native.frame_energy(x, np.empty((4, 3), np.float32))
+    for threads in (0, 9):
+        with pytest.raises(ValueError, match="threads must be"):
+            _native.pool(x, None, temporal, spatial, None, threads)
+    with pytest.raises(ValueError, match="streams must be"):
+        _native.read_memory(x.reshape(-1), 2, 1)
     with pytest.raises(ValueError, match="slot must be"):
         _native.push(
             x[0], np.zeros((2, 8), np.float16), oldest=None, previous=None, sums=np.zeros((3, 8)), spatial=spatial[0], energy=np.empty(3, np.float32)

@@ -1,5 +1,7 @@
 """The window of a stream: any sequence of pushes and resets against the reference of the newest frames."""
 
+import importlib.util
+import os
 import tracemalloc
 
 import numpy as np
@@ -21,7 +23,7 @@ def frames(num_frames, num_patches=NUM_PATCHES, width=WIDTH, dtype=np.float32, s
 
 
 def assert_pools(pool, newest):
-    """Compare with the reference of the newest frames, rounded to float16."""
+    """Compare with the reference of the newest frames, rounded to float16; return what was pooled, and copies of it."""
     x = np.stack(newest).astype(np.float16)
     pooled = pool.pooled()
     wide = x.astype(np.float64)
@@ -29,39 +31,67 @@ def assert_pools(pool, newest):
     assert np.array_equal(pooled.temporal_pooling, (wide.sum(axis=0) / len(x)).astype(np.float32))
     # N (D) float32 terms, whose magnitudes are bounded by the largest, are added in some order.
     largest = np.abs(wide).max()
-    np.testing.assert_allclose(pooled.spatial_pooling, wide.mean(axis=1), rtol=0, atol=(NUM_PATCHES + 8) * 2.0**-24 * largest)
+    np.testing.assert_allclose(pooled.spatial_pooling, wide.mean(axis=1), rtol=0, atol=(x.shape[1] + 8) * 2.0**-24 * largest)
     expected = reference.motion_energy(reference.frame_energy(x), pool.num_segments)
     np.testing.assert_allclose(pooled.motion_energy, expected, rtol=(x.shape[2] + 16) * 2.0**-23)
     for array in (pooled.temporal_pooling, pooled.spatial_pooling, pooled.motion_energy):
         assert array.dtype == np.float32
+        assert not array.flags.writeable
+    return pooled, [array.copy() for array in (pooled.temporal_pooling, pooled.spatial_pooling, pooled.motion_energy)]
 
 
-STEPS = st.lists(st.sampled_from(["push", "push", "push", "push", "repeat", "reset", "bad"]), max_size=40)
+def as_dtype(frame, dtype):
+    """The frame in a type, and the same values as float32; bfloat16 is torch's, because numpy has none."""
+    if dtype != "bfloat16":
+        return frame.astype(dtype), frame.astype(dtype).astype(np.float32)
+    tensor = pytest.importorskip("torch").from_numpy(frame).bfloat16()
+    return tensor, tensor.float().numpy()
+
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None and not os.environ.get("REDVILLM_TEST_WITHOUT_TORCH")
+DTYPES = ["float32", "float16", *(["bfloat16"] if HAS_TORCH else [])]
+STEPS = st.lists(st.tuples(st.sampled_from(["push", "push", "push", "push", "repeat", "reset", "bad"]), st.sampled_from(DTYPES)), max_size=40)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@given(steps=STEPS, num_frames=st.integers(1, 9), num_segments=st.integers(0, 5), seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 1.0, 1e4]))
+@given(
+    steps=STEPS,
+    num_frames=st.integers(1, 9),
+    num_segments=st.integers(0, 5),
+    size=st.sampled_from([(NUM_PATCHES, WIDTH), (1, 1), (1, 17), (5, 16), (2, 33)]),
+    seed=st.integers(0, 1000),
+    scale=st.sampled_from([1e-6, 1.0, 1e4]),
+)
 @settings(max_examples=300, deadline=None)
-def test_any_sequence_matches_the_newest_frames(backend, steps, num_frames, num_segments, seed, scale):
-    pool = StreamingPool(num_frames, NUM_PATCHES, WIDTH, num_segments, backend=backend)
+def test_any_sequence_matches_the_newest_frames(backend, steps, num_frames, num_segments, size, seed, scale):
+    pool = StreamingPool(num_frames, *size, num_segments, backend=backend)
+    memory_bytes = pool.memory_bytes
     rng = np.random.default_rng(seed)
-    seen = []
-    for step in steps:
+    seen, snapshots = [], []
+    for step, dtype in steps:
         if step == "reset":
             pool.reset()
             seen.clear()
+            assert len(pool) == 0
             continue
-        frame = (rng.standard_normal((NUM_PATCHES, WIDTH)) * scale).astype(np.float32)
+        frame = (rng.standard_normal(size) * scale).clip(-6e4, 6e4).astype(np.float32)
         if step == "bad":
-            frame[rng.integers(NUM_PATCHES), rng.integers(WIDTH)] = rng.choice([np.nan, np.inf, -1e6])
-            with pytest.raises(OptionsError, match="not finite"):
-                pool.push(frame)
-        else:
-            seen.append(seen[-1] if step == "repeat" and seen else frame)
+            frame[rng.integers(size[0]), rng.integers(size[1])] = rng.choice([np.nan, np.inf, -1e6])
+            with np.errstate(over="ignore"), pytest.raises(OptionsError, match="not finite"):
+                pool.push(as_dtype(frame, dtype)[0])
+        elif step == "repeat" and seen:
+            seen.append(seen[-1])
             pool.push(seen[-1])
+        else:
+            pushed, values = as_dtype(frame, dtype)
+            pool.push(pushed)
+            seen.append(values)
         assert len(pool) == min(len(seen), num_frames)
         if seen:
-            assert_pools(pool, seen[-num_frames:])
+            snapshots.append(assert_pools(pool, seen[-num_frames:]))
+    for snapshot, copies in snapshots:
+        assert all(map(np.array_equal, (snapshot.temporal_pooling, snapshot.spatial_pooling, snapshot.motion_energy), copies))
+    assert pool.memory_bytes == memory_bytes
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -161,7 +191,7 @@ def test_refuses_in_words():
         pool.pooled()
     with pytest.raises(OptionsError, match=r"\[3, 19\]"):
         pool.push(np.zeros((3, 18), np.float32))
-    with pytest.raises(OptionsError, match="float32 or float16"):
+    with pytest.raises(OptionsError, match="float32, float16 or bfloat16"):
         pool.push(np.zeros((3, 19)))
     with pytest.raises(OptionsError, match="ascontiguousarray"):
         pool.push(np.zeros((19, 3), np.float32).T)
