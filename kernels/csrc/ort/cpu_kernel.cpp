@@ -1,16 +1,13 @@
 // SpatioTemporalPool on ONNX Runtime's CPU provider: the kernels of redvillm, on the threads that ONNX Runtime has.
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "narrow.h"
 #include "pool_op.h"
 #include "tensors.h"
-#include "threads.h"
 
 namespace redvillm::ort {
 
@@ -46,68 +43,44 @@ void normalize(const float* weights, std::size_t count, float* shares) {
     for (std::size_t t = 0; t < count; ++t) shares[t] = static_cast<float>(static_cast<double>(weights[t]) / sum);
 }
 
-// One call, shared by the threads that compute its parts.
+// A clip below this is not worth the waking of a thread.
+constexpr std::size_t kMinBytesToShare = std::size_t{1} << 20;
+
+using Narrow = void (*)(const float* from, std::uint16_t* to, std::size_t count);
+
+// What a kernel needs to know of an element type; `narrow` is nullptr where the results are what is wanted.
+template <class Element>
+struct Functions {
+    PoolFunction<Element> pool;
+    PoolBlocksFunction<Element> pool_blocks;
+    Narrow narrow;
+};
+
+// One call, shared by the threads that pool its blocks of patches.
+template <class Element>
 struct Job {
-    const Kernels& kernels;
+    Functions<Element> functions;
     const Inputs& inputs;
     const Outputs& outputs;
     const float* shares;        // [T], or nullptr
     float *temporal, *spatial;  // fp32 results: the outputs themselves, or scratch
-    std::size_t columns_per_part;
-    std::array<std::thread::id, kMaxParts> ran_on;  // by part
+    float* further_sums;        // [blocks - 1, T, D]: the sums over patches of all blocks but the first
 };
 
-std::size_t bytes_of(ONNXTensorElementDataType element) {
-    return element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? sizeof(float) : sizeof(std::uint16_t);
-}
-
-using Narrow = void (*)(const float* from, std::uint16_t* to, std::size_t count);
-
-void narrow_columns(Narrow narrow, const float* from, void* to, std::size_t num_rows, std::size_t width,
-                    ColumnRange columns) {
-    for (std::size_t row = 0; row < num_rows; ++row) {
-        const std::size_t first = row * width + columns.begin;
-        narrow(from + first, static_cast<std::uint16_t*>(to) + first, columns.end - columns.begin);
-    }
+void narrow_rows(Narrow narrow, const float* from, void* to, std::size_t first, std::size_t last, std::size_t width) {
+    if (narrow) narrow(from + first * width, static_cast<std::uint16_t*>(to) + first * width, (last - first) * width);
 }
 
 template <class Element>
-void pool_columns(const Job& job, ColumnRange columns, PoolFunction<Element> pool, Narrow narrow) {
+void pool_block(void* data, std::size_t block) {
+    const Job<Element>& job = *static_cast<const Job<Element>*>(data);
     const ClipShape shape = job.inputs.shape;
-    pool(static_cast<const Element*>(job.inputs.features), shape, columns, job.shares, job.temporal, job.spatial);
-    if (!narrow) return;
-    narrow_columns(narrow, job.temporal, job.outputs.temporal, shape.num_patches, shape.width, columns);
-    narrow_columns(narrow, job.spatial, job.outputs.spatial, shape.num_frames, shape.width, columns);
-}
-
-void run_part(void* data, std::size_t part) {
-    Job& job = *static_cast<Job*>(data);
-    job.ran_on[part] = std::this_thread::get_id();
-    const std::size_t begin = part * job.columns_per_part;
-    const ColumnRange columns{begin, std::min(begin + job.columns_per_part, job.inputs.shape.width)};
-    switch (job.inputs.element) {
-        case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16:
-            return pool_columns<Half>(job, columns, job.kernels.pool_f16, narrow_to_float16);
-#if defined(REDVILLM_ORT_BFLOAT16)
-        case ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16:
-            return pool_columns<BFloat16>(job, columns, job.kernels.pool_bf16, narrow_to_bfloat16);
-#endif
-        default:
-            return pool_columns<float>(job, columns, job.kernels.pool_f32, nullptr);
-    }
-}
-
-#if defined(REDVILLM_ORT_BFLOAT16)
-constexpr bool kHasBFloat16 = true;
-constexpr const char* kLegalElements = "float32 (1), float16 (10) and bfloat16 (16)";
-#else
-constexpr bool kHasBFloat16 = false;
-constexpr const char* kLegalElements = "float32 (1) and float16 (10)";
-#endif
-
-bool is_supported(ONNXTensorElementDataType element) {
-    return element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 ||
-           (kHasBFloat16 && element == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16);
+    const std::size_t num_blocks = num_patch_blocks(shape.num_patches);
+    float* sums = block == 0 ? job.spatial : job.further_sums + (block - 1) * shape.num_frames * shape.width;
+    job.functions.pool_blocks(static_cast<const Element*>(job.inputs.features), shape, {block, block + 1}, job.shares,
+                              job.temporal, {sums, 0});
+    narrow_rows(job.functions.narrow, job.temporal, job.outputs.temporal, shape.num_patches * block / num_blocks,
+                shape.num_patches * (block + 1) / num_blocks, shape.width);
 }
 
 class CpuKernel {
@@ -127,34 +100,53 @@ class CpuKernel {
 
   private:
     void compute(OrtKernelContext* context) {
+        const Kernels& kernels = *supported_kernels().front();
         const Inputs inputs = read_inputs(context);
-        if (!is_supported(inputs.element)) throw refused_element(inputs.element, kLegalElements);
+        switch (inputs.element) {
+            case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT:
+                return pool<float>(context, inputs, {kernels.pool_f32, kernels.pool_blocks_f32, nullptr});
+            case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16:
+                return pool<Half>(context, inputs, {kernels.pool_f16, kernels.pool_blocks_f16, narrow_to_float16});
+            case ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16:
+                return pool<BFloat16>(context, inputs,
+                                      {kernels.pool_bf16, kernels.pool_blocks_bf16, narrow_to_bfloat16});
+            default:
+                throw refused_element(inputs.element, "float32 (1), float16 (10) and bfloat16 (16)");
+        }
+    }
+
+    // Threads take blocks of patches: a row that two processors read in halves would be fetched nearly twice.
+    template <class Element>
+    void pool(OrtKernelContext* context, const Inputs& inputs, Functions<Element> functions) {
         const ClipShape shape = inputs.shape;
-        const bool has_scratch = inputs.element != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-        const std::size_t temporal_size = has_scratch ? shape.num_patches * shape.width : 0;
-        const std::size_t spatial_size = has_scratch ? shape.num_frames * shape.width : 0;
+        const std::size_t temporal_size = shape.num_patches * shape.width;
+        const std::size_t spatial_size = shape.num_frames * shape.width;
+        const bool is_shared = shape.num_frames * temporal_size * sizeof(Element) >= kMinBytesToShare;
+        const std::size_t num_further = is_shared ? num_patch_blocks(shape.num_patches) - 1 : 0;
+        const std::size_t results_size = functions.narrow ? temporal_size + spatial_size : 0;
         const std::size_t num_shares = inputs.weights ? shape.num_frames : 0;
-        const Numbers scratch = allocate(allocator_.get(), temporal_size + spatial_size + num_shares);
-        float* const shares = inputs.weights ? scratch.get() + temporal_size + spatial_size : nullptr;
+        const Numbers scratch = allocate(allocator_.get(), results_size + num_further * spatial_size + num_shares);
+        float* const further_sums = scratch.get() + results_size;
+        float* const shares = inputs.weights ? further_sums + num_further * spatial_size : nullptr;
         if (shares) normalize(inputs.weights, shape.num_frames, shares);
         const Outputs outputs = make_outputs(context, shape);
-        Job job{*supported_kernels().front(), inputs, outputs, shares, nullptr, nullptr, 0, {}};
-        job.temporal = has_scratch ? scratch.get() : static_cast<float*>(outputs.temporal);
-        job.spatial = has_scratch ? scratch.get() + temporal_size : static_cast<float*>(outputs.spatial);
-        run(context, job);
+        float* const temporal = functions.narrow ? scratch.get() : static_cast<float*>(outputs.temporal);
+        float* const spatial = functions.narrow ? temporal + temporal_size : static_cast<float*>(outputs.spatial);
+        if (num_further > 0) {
+            Job<Element> job{functions, inputs, outputs, shares, temporal, spatial, further_sums};
+            Ort::ThrowOnError(
+                Ort::GetApi().KernelContext_ParallelFor(context, pool_block<Element>, num_further + 1, 0, &job));
+            std::array<const float*, kMaxPatchBlocks> further{};
+            for (std::size_t i = 0; i < num_further; ++i) further[i] = further_sums + i * spatial_size;
+            supported_kernels().front()->finish(spatial, spatial_size, further.data(), num_further, shape.num_patches);
+        } else {
+            functions.pool(static_cast<const Element*>(inputs.features), shape, {0, shape.width}, shares, temporal,
+                           spatial);
+            narrow_rows(functions.narrow, temporal, outputs.temporal, 0, shape.num_patches, shape.width);
+        }
+        narrow_rows(functions.narrow, spatial, outputs.spatial, 0, shape.num_frames, shape.width);
     }
 
-    void run(OrtKernelContext* context, Job& job) {
-        const ClipShape shape = job.inputs.shape;
-        const std::size_t bytes = shape.num_frames * shape.num_patches * shape.width * bytes_of(job.inputs.element);
-        job.columns_per_part = threads_.columns_per_part(shape.width, bytes);
-        const std::size_t num_parts = (shape.width + job.columns_per_part - 1) / job.columns_per_part;
-        if (num_parts == 1) return run_part(&job, 0);
-        Ort::ThrowOnError(Ort::GetApi().KernelContext_ParallelFor(context, run_part, num_parts, 0, &job));
-        threads_.learn(job.ran_on, num_parts);
-    }
-
-    Threads threads_;
     Allocator allocator_;
 };
 
