@@ -33,13 +33,13 @@ def write_plots(report: PoolReport, folder: Path) -> list[Path]:
 
 
 def _pool_figure(report: PoolReport) -> Any:
-    figure, panels = plt.subplots(1, 3, figsize=(13, 6.2), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(12, 6.8), sharey=True, layout="constrained")
     for panel, dtype in zip(panels, _DTYPES, strict=True):
         _draw_rates(panel, [row for row in report.cases if row.case.dtype == dtype])
         panel.set_title(dtype)
         panel.set_xlabel("GB/s of features, each counted once")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle(f"Both means of X [T, N, D] in one pass: {report.machine.processor}, {report.machine.num_cores} cores", fontsize=11)
     return figure
 
