@@ -52,6 +52,18 @@ class Decoder:
             raise OptionsError(f"the cache holds {self._length} positions and cannot be rewound to {length}; 0 to {self._length} are legal")
         self._length = length
 
+    def copy_positions(self, other: "Decoder", length: int) -> None:
+        """Take over the positions of `other`, of the same bundle and size, from where this cache ends up to `length`.
+
+        Raises:
+            OptionsError: `other` has not that many, or this cache has more.
+        """
+        if not self._length <= length <= other.length:
+            raise OptionsError(f"positions up to {length} cannot be copied from a cache of {other.length} to one of {self._length}")
+        for target, source in zip(self._cache, other._cache, strict=True):
+            target[:, :, self._length : length] = source[:, :, self._length : length]
+        self._length = length
+
     def forward(self, embeddings: FloatArray, logits_rows: Sequence[int]) -> FloatArray:
         """Append positions and return the logits of some of them.
 

@@ -3,7 +3,7 @@
 Knows counts and times; does not know pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -46,9 +46,32 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class VisualPrefix:
-    """Visual tokens, float32 [num_visual_tokens, H]. The language thread compares prefixes by identity to use its cache again."""
+    """Visual tokens in segments, each float32 [K, H] and never changed: what was prefilled before is known by identity."""
 
-    visual_tokens: npt.NDArray[np.float32]
+    segments: tuple[npt.NDArray[np.float32], ...]
+
+    @property
+    def num_visual_tokens(self) -> int:
+        """Visual tokens of all segments."""
+        return sum(len(segment) for segment in self.segments)
+
+    @property
+    def visual_tokens(self) -> npt.NDArray[np.float32]:
+        """All of them, float32 [num_visual_tokens, H]."""
+        return self.segments[0] if len(self.segments) == 1 else np.concatenate(self.segments)
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What the search for grounds may know when a question's turn has come.
+
+    Attributes:
+        give_up: whether nobody waits for the answer any more.
+        is_loaded: whether a visual prefix lies in the cache, so that a question about it pays for its own tokens only.
+    """
+
+    give_up: Callable[[], bool]
+    is_loaded: Callable[[VisualPrefix], bool]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,12 +1,13 @@
 """The language model of a bundle: visual tokens and a question in, an answer piece by piece.
 
-The cache holds system prompt | visual tokens (the visual prefix) | question | answer. A question rewinds to the end of the visual prefix, new visual
-tokens to the end of the system prompt, so that what stays is never computed again. Knows prompt and decoder; does not know videos or threads.
-One owner thread.
+The cache holds system prompt | visual tokens (the visual prefix) | question | answer. A question rewinds to the end of the visual prefix, so that
+what stays is never computed again; the next visual prefix is made in a cache of its own, so that the last one answers until it is complete. Greedy
+answers may be drafted: question and draft take one pass, and what the model would not have said itself is dropped. Knows prompt and decoder; does not
+know videos or threads. One owner thread.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,12 +22,13 @@ from redvillm.runtime.decoder import Decoder
 from redvillm.runtime.detokenizer import Detokenizer
 from redvillm.runtime.embeddings import EmbeddingTable
 from redvillm.runtime.options import GenerationOptions
+from redvillm.runtime.prefix_cache import PrefixCache
 from redvillm.runtime.sampling import Sampler
 from redvillm.runtime.session import CPU_PROVIDER, open_session
 
 FloatArray = npt.NDArray[np.float32]
-PREFILL_SLICE_TOKENS = 128
 _PROVIDERS = {"cpu": CPU_PROVIDER}  # by target
+_ANSWERS = {"yes": ("Yes", "yes", " Yes", " yes"), "no": ("No", "no", " No", " no")}
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class TokenPiece:
         token_id: the token.
         time_s: when it was chosen, on the clock of time.perf_counter.
         finish: on the last piece, `stop` (the end token) or `length` (`max_new_tokens` reached); None before.
+        drafted: whether it was taken from the draft.
     """
 
     text: str
     token_id: int
     time_s: float
     finish: Literal["stop", "length"] | None
+    drafted: bool = False
 
 
 class LanguageModel:
@@ -72,17 +76,20 @@ class LanguageModel:
                 f"a decoder exported for target {manifest.target!r} cannot be run by this version; legal targets are {', '.join(_PROVIDERS)}"
             )
         self._session = open_session(folder / Graphs.DECODER, provider=_PROVIDERS[manifest.target], threads=threads, spinning=True)
-        self._decoder = Decoder(self._session, dimensions, capacity)
+        decoders = (Decoder(self._session, dimensions, capacity) for _ in range(2))
+        self._prefixes = PrefixCache(*decoders)
+        self._max_context_tokens = capacity
         self._embeddings = EmbeddingTable(folder, dimensions)
         self._prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, manifest.prompt.system)
         self._stop_ids = list(manifest.prompt.stop_token_ids)
+        self._system = self._embeddings.lookup(self._prompt.prefix_ids)
         self._num_visual_tokens: int | None = None
         self._turn = 0
 
     @property
     def prefix_length_tokens(self) -> int:
         """Length of the visual prefix in the cache, 0 when there is none."""
-        return 0 if self._num_visual_tokens is None else len(self._prompt.prefix_ids) + self._num_visual_tokens
+        return self._prefixes.length
 
     @property
     def provider(self) -> str:
@@ -103,38 +110,39 @@ class LanguageModel:
         """
         self._suffix_ids(question, num_visual_tokens, options)
 
-    def prefill(self, visual_tokens: FloatArray) -> None:
-        """Put the visual prefix into the cache, in place of what is there; `visual_tokens` are float32 [K, H].
+    def prefill(self, *segments: FloatArray) -> None:
+        """Make `segments` the visual prefix, in place of what there is; each is float32 [K, H] and must not change afterwards.
 
         Raises:
             ContextOverflowError: they do not fit.
             OptionsError: another shape or type.
         """
-        self.try_prefill(visual_tokens, lambda: False)
+        self.try_prefill(segments, lambda: False)
 
-    def try_prefill(self, visual_tokens: FloatArray, should_cancel: Callable[[], bool]) -> bool:
-        """As `prefill`, in slices; `should_cancel` is asked before each one, and once it says yes no visual prefix is left and False is returned."""
-        system_length = len(self._prompt.prefix_ids)
-        if system_length + len(visual_tokens) > self._decoder.max_context_tokens:
+    def try_prefill(self, segments: Sequence[FloatArray], should_cancel: Callable[[], bool]) -> bool:
+        """As `prefill`, in slices; `should_cancel` is asked before each one, and once it says yes the visual prefix stays what it was: False."""
+        num_visual_tokens = sum(len(segment) for segment in segments)
+        if len(self._system) + num_visual_tokens > self._max_context_tokens:
             raise ContextOverflowError(
-                f"{system_length} system and {len(visual_tokens)} visual tokens do not fit into a context of "
-                f"{self._decoder.max_context_tokens}. Use fewer frames, or open the model with a longer context"
+                f"{len(self._system)} system and {num_visual_tokens} visual tokens do not fit into a context of "
+                f"{self._max_context_tokens}. Use fewer frames, or open the model with a longer context"
             )
         self._turn += 1
-        self._num_visual_tokens = None
-        if self._decoder.length < system_length:
-            self._decoder.rewind(0)
-            self._decoder.forward(self._embeddings.lookup(self._prompt.prefix_ids), [])
-        self._decoder.rewind(system_length)
-        for start in range(0, len(visual_tokens), PREFILL_SLICE_TOKENS):
-            if should_cancel():
+        try:
+            if not self._prefixes.build((self._system, *segments), should_cancel):
                 return False
-            self._decoder.forward(visual_tokens[start : start + PREFILL_SLICE_TOKENS], [])
-        self._num_visual_tokens = len(visual_tokens)
+        except BaseException:
+            self._num_visual_tokens = None
+            self._prefixes.clear()
+            raise
+        self._num_visual_tokens = num_visual_tokens
         return True
 
-    def generate(self, question: str, options: GenerationOptions) -> Iterator[TokenPiece]:
+    def generate(self, question: str, options: GenerationOptions, draft: Sequence[int] = ()) -> Iterator[TokenPiece]:
         """Answer a question about the visual prefix; the pieces are computed as they are taken.
+
+        `draft` is a guess at the tokens of the answer, the end token included. Greedy decoding checks it in the pass that reads the question and
+        takes the tokens that it would have chosen itself; other decoding does not look at it.
 
         Raises:
             QuestionError: empty, too long or not valid text.
@@ -142,30 +150,63 @@ class LanguageModel:
             OptionsError: there is no visual prefix.
             StreamClosedError: while pieces are taken, when another question or prefix took the decoder in between.
         """
-        if self._num_visual_tokens is None:
-            raise OptionsError("there is no visual prefix to ask about; call prefill first")
-        suffix_ids = self._suffix_ids(question, self._num_visual_tokens, options)
+        suffix_ids = self._suffix_of(question, options)
         self._turn += 1
-        return self._pieces(suffix_ids, options, self._turn)
+        return self._pieces(suffix_ids, options, tuple(draft[: options.max_new_tokens]) if options.temperature == 0 else (), self._turn)
 
-    def _pieces(self, suffix_ids: tuple[int, ...], options: GenerationOptions, turn: int) -> Iterator[TokenPiece]:
+    def judge(self, question: str) -> tuple[TokenPiece, float]:
+        """Answer a question by yes or no in one pass: the word, and the probability of yes beside no.
+
+        Raises:
+            As `generate`.
+        """
+        suffix_ids = self._suffix_of(question, GenerationOptions(max_new_tokens=1))
+        self._turn += 1
+        self._prefixes.decoder.rewind(self._prefixes.length)
+        logits = self._prefixes.decoder.forward(self._embeddings.lookup(suffix_ids), [len(suffix_ids) - 1])[0].astype(np.float64)
+        yes, no = (np.logaddexp.reduce(logits[list(self._ids_of(words))]) for words in _ANSWERS.values())
+        probability = float(1 / (1 + np.exp(np.clip(no - yes, -700, 700))))
+        word = "Yes" if probability >= 0.5 else "No"
+        return TokenPiece(word, self._prompt.tokenizer.encode(word, add_special_tokens=False).ids[0], time.perf_counter(), "stop"), probability
+
+    def _pieces(self, suffix_ids: tuple[int, ...], options: GenerationOptions, draft: tuple[int, ...], turn: int) -> Iterator[TokenPiece]:
         sampler, detokenizer = Sampler(options), Detokenizer(self._prompt.tokenizer)
         self._check_turn(turn)
-        self._decoder.rewind(self.prefix_length_tokens)
-        new_ids = suffix_ids
-        for remaining in range(options.max_new_tokens - 1, -1, -1):
-            self._check_turn(turn)
-            logits = self._decoder.forward(self._embeddings.lookup(new_ids), [len(new_ids) - 1])
-            if options.max_new_tokens - remaining <= options.min_new_tokens:
-                logits[0, self._stop_ids] = -np.inf
-            token_id = sampler.choose(logits[0])
+        decoder = self._prefixes.decoder
+        decoder.rewind(self._prefixes.length)
+        first = len(suffix_ids) - 1
+        logits = decoder.forward(self._embeddings.lookup(suffix_ids + draft), list(range(first, first + len(draft) + 1)))
+        row = 0  # of `logits`, which belongs to the next token
+        for number in range(1, options.max_new_tokens + 1):
+            if number <= options.min_new_tokens:
+                logits[row, self._stop_ids] = -np.inf
+            token_id = sampler.choose(logits[row])
+            drafted = number <= len(draft) and row == number - 1 and draft[row] == token_id
             time_s = time.perf_counter()
             if token_id in self._stop_ids:
-                yield TokenPiece(detokenizer.flush(), token_id, time_s, "stop")
+                yield TokenPiece(detokenizer.flush(), token_id, time_s, "stop", drafted)
                 return
             text = detokenizer.push(token_id)
-            yield TokenPiece(text, token_id, time_s, None) if remaining else TokenPiece(text + detokenizer.flush(), token_id, time_s, "length")
-            new_ids = (token_id,)
+            if number == options.max_new_tokens:
+                yield TokenPiece(text + detokenizer.flush(), token_id, time_s, "length", drafted)
+                return
+            yield TokenPiece(text, token_id, time_s, None, drafted)
+            self._check_turn(turn)
+            if drafted:
+                row += 1
+                continue
+            # what follows in the cache was computed for another token
+            decoder.rewind(self._prefixes.length + len(suffix_ids) + number - 1)
+            logits, row = decoder.forward(self._embeddings.lookup((token_id,)), [0]), 0
+
+    def _ids_of(self, words: Sequence[str]) -> set[int]:
+        """Return the first tokens of `words`."""
+        return {self._prompt.tokenizer.encode(word, add_special_tokens=False).ids[0] for word in words}
+
+    def _suffix_of(self, question: str, options: GenerationOptions) -> tuple[int, ...]:
+        if self._num_visual_tokens is None:
+            raise OptionsError("there is no visual prefix to ask about; call prefill first")
+        return self._suffix_ids(question, self._num_visual_tokens, options)
 
     def _check_turn(self, turn: int) -> None:
         if turn != self._turn:
@@ -176,9 +217,9 @@ class LanguageModel:
         suffix_ids = self._prompt.suffix_ids(question)
         num_system = len(self._prompt.prefix_ids)
         total = num_system + num_visual_tokens + len(suffix_ids) + options.max_new_tokens
-        if total > self._decoder.max_context_tokens:
+        if total > self._max_context_tokens:
             raise ContextOverflowError(
                 f"{num_system} system, {num_visual_tokens} visual, {len(suffix_ids)} question and {options.max_new_tokens} answer tokens "
-                f"are {total}; the context holds {self._decoder.max_context_tokens}. Shorten the question, or ask for fewer new tokens or frames"
+                f"are {total}; the context holds {self._max_context_tokens}. Shorten the question, or ask for fewer new tokens or frames"
             )
         return suffix_ids

@@ -3,7 +3,7 @@
 Knows no implementation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redvillm.runtime.options import GenerationOptions
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 class Language(Protocol):
     """What this thread needs of the language model."""
 
-    def prefill(self, visual_tokens: Any) -> None:
-        """Put system prompt and visual tokens, float32 [K, H], into the cache."""
+    def try_prefill(self, segments: Sequence[Any], should_cancel: Callable[[], bool]) -> bool:
+        """Put system prompt and visual tokens, each segment float32 [K, H], into the cache; False, and no change, when cancelled."""
 
-    def generate(self, question: str, options: GenerationOptions) -> "Iterator[TokenPiece]":
-        """Answer about what is in the cache."""
+    def generate(self, question: str, options: GenerationOptions, draft: Sequence[int] = ()) -> "Iterator[TokenPiece]":
+        """Answer about what is in the cache; `draft` is a guess at the tokens."""
+
+    def judge(self, question: str) -> "tuple[TokenPiece, float]":
+        """Answer by yes or no, with the probability of yes."""
 
     def check_fits(self, question: str, num_visual_tokens: int, options: GenerationOptions) -> None:
         """Raise QuestionError or ContextOverflowError before anything runs."""

@@ -1,12 +1,10 @@
 """The language thread: owns the language model and its KV cache, and makes one answer after the other.
 
-Answers go to their buffers at the model's own speed, whether anyone reads or not. The visual prefix in the cache is used again as long
-as questions bring the same one; `_ensure_prefix` is the one place that replaces it, so that a background prefill has one place to
-call. Knows questions and grounds; does not know videos.
+Answers go to their buffers at the model's own speed, whether anyone reads or not. The visual prefix in the cache is used again as long as questions
+bring the same one. While no question waits, the newest visual prefix of the stream in focus is prefilled in the background. Knows questions and
+grounds; does not know videos.
 """
 
-import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +15,11 @@ from redvillm.errors import BackendError, QuestionError, RedvillmError, StreamCl
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.answer_buffer import AnswerBuffer
 from redvillm.runtime.answer_stats import AnswerStats
-from redvillm.runtime.evidence import Grounds, VisualPrefix
+from redvillm.runtime.background import BackgroundPrefill, Subject
+from redvillm.runtime.evidence import Grounds, Turn, VisualPrefix
 from redvillm.runtime.language_protocol import Language
 from redvillm.runtime.options import GenerationOptions
+from redvillm.runtime.question_queue import QuestionQueue
 from redvillm.runtime.timings import AnswerMoments, answer_timings
 
 if TYPE_CHECKING:
@@ -28,13 +28,29 @@ if TYPE_CHECKING:
 MAX_WAITING_QUESTIONS = 16
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What is asked.
+
+    Attributes:
+        question: in words.
+        options: how to generate.
+        draft: a guess at the tokens of the answer, used by greedy decoding.
+        is_judged: answer by yes or no with a probability, in one pass.
+    """
+
     question: str
     options: GenerationOptions
+    draft: tuple[int, ...] = ()
+    is_judged: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    ask: Ask
     asked_s: float
     submitted_s: float
-    grounds: Callable[[Callable[[], bool]], Grounds]
+    grounds: Callable[[Turn], Grounds]
     buffer: AnswerBuffer
 
 
@@ -43,9 +59,9 @@ class LanguageWorker:
 
     def __init__(self, language: Language) -> None:
         self._language = language
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING_QUESTIONS)
+        self._jobs: QuestionQueue[_Job] = QuestionQueue(MAX_WAITING_QUESTIONS)
+        self._background = BackgroundPrefill()
         self._loaded: VisualPrefix | None = None
-        self._closed = threading.Event()
         self._current: AnswerBuffer | None = None
         self._thread = threading.Thread(target=self._run, name="redvillm-language", daemon=True)
         self._thread.start()
@@ -63,7 +79,7 @@ class LanguageWorker:
     @property
     def num_waiting(self) -> int:
         """Questions that wait for their turn."""
-        return self._jobs.qsize()
+        return len(self._jobs)
 
     def check_fits(self, question: str, num_visual_tokens: int, options: GenerationOptions) -> None:
         """Check a question before anything runs.
@@ -74,18 +90,10 @@ class LanguageWorker:
         """
         self._language.check_fits(question, num_visual_tokens, options)
 
-    def submit(
-        self,
-        question: str,
-        options: GenerationOptions,
-        grounds: Callable[[Callable[[], bool]], Grounds],
-        *,
-        asked_s: float,
-        wait: bool,
-    ) -> Answer:
+    def submit(self, ask: Ask, grounds: Callable[[Turn], Grounds], *, asked_s: float, wait: bool) -> Answer:
         """Queue a question; return its answer at once.
 
-        `grounds(give_up)` is called in the language thread when the question's turn comes; it may wait as long as `give_up()` is false.
+        `grounds(turn)` is called in the language thread when the question's turn comes; it may wait as long as `turn.give_up()` is false.
         With `wait`, a full queue is waited for, otherwise it is an error.
 
         Raises:
@@ -93,51 +101,57 @@ class LanguageWorker:
             StreamClosedError: the model was closed.
         """
         buffer = AnswerBuffer()
-        job = _Job(question, options, asked_s, time.perf_counter(), grounds, buffer)
-        while True:
-            if self._closed.is_set():
+        if not self._jobs.put(_Job(ask, asked_s, time.perf_counter(), grounds, buffer), wait=wait):
+            if self._jobs.is_closed:
                 raise StreamClosedError("the model was closed; load it again to ask")
-            try:
-                self._jobs.put(job, timeout=0.05) if wait else self._jobs.put_nowait(job)
-            except queue.Full:
-                if wait:
-                    continue
-                raise QuestionError(f"{MAX_WAITING_QUESTIONS} questions wait already; wait for an answer before asking more") from None
-            break
-        if self._closed.is_set():  # closed in between: nobody may come for this job
-            buffer.fail(_closed_error())
-        return Answer(question, buffer)
+            raise QuestionError(f"{MAX_WAITING_QUESTIONS} questions wait already; wait for an answer before asking more")
+        return Answer(ask.question, buffer)
+
+    def focus(self, subject: Subject, interval_s: float) -> None:
+        """Prefill the newest visual prefix of `subject` whenever no question waits, starting at most once per `interval_s`."""
+        self._background.focus(subject, interval_s)
+        self._jobs.wake()
+
+    def leave(self, subject: Subject) -> None:
+        """Prefill for `subject` no more."""
+        self._background.leave(subject)
+
+    def wake(self) -> None:
+        """Look whether the subject in focus has a newer visual prefix."""
+        self._jobs.wake()
 
     def close(self, timeout_s: float = 1.0) -> bool:
         """End the thread at the next token and fail what is unanswered; return whether it ended in time."""
-        self._closed.set()
+        for job in self._jobs.close():
+            job.buffer.fail(_closed_error())
         current = self._current
         if current is not None:
             current.cancel()
-        self._fail_waiting()
-        with contextlib.suppress(queue.Full):  # a queue that is full again wakes the thread as well
-            self._jobs.put_nowait(None)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._closed.is_set():
-            job = self._jobs.get()
+        while not self._jobs.is_closed:
+            due_s = self._background.due_s(self._loaded)
+            if due_s is not None and due_s <= time.perf_counter() and not len(self._jobs):
+                self._background.run(self._prefill, lambda: bool(len(self._jobs)) or self._jobs.is_closed)
+                continue
+            job = self._jobs.take(due_s)
             if job is not None:
                 self._current = job.buffer
                 self._settle(job)
                 self._current = None
-        self._fail_waiting()
 
-    def _fail_waiting(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return
-            if job is not None:
-                job.buffer.fail(_closed_error())
+    def _prefill(self, prefix: VisualPrefix, should_cancel: Callable[[], bool]) -> bool:
+        try:
+            is_complete = self._language.try_prefill(prefix.segments, should_cancel)
+        except BaseException:
+            self._loaded = None
+            raise
+        if is_complete:
+            self._loaded = prefix
+        return is_complete
 
     def _settle(self, job: _Job) -> None:
         try:
@@ -152,16 +166,16 @@ class LanguageWorker:
 
     def _answer(self, job: _Job) -> None:
         def give_up() -> bool:
-            return job.buffer.is_cancelled or self._closed.is_set()
+            return job.buffer.is_cancelled or self._jobs.is_closed
 
         started_s = time.perf_counter()
         if give_up():
             raise _closed_error()
-        grounds = job.grounds(give_up)
+        grounds = job.grounds(Turn(give_up, lambda prefix: prefix is self._loaded))
         job.buffer.begin(grounds.evidence)
         prefill_ms = self._ensure_prefix(grounds.prefix)
         generate_s = time.perf_counter()
-        pieces = self._stream(job, give_up)
+        pieces, yes_probability = self._stream(job, give_up)
         job.buffer.finish(
             answer_timings(
                 grounds.timings,
@@ -178,14 +192,17 @@ class LanguageWorker:
                 ),
             ),
             AnswerStats(
-                num_visual_tokens=len(grounds.prefix.visual_tokens),
+                num_visual_tokens=grounds.prefix.num_visual_tokens,
                 num_prefix_tokens=self._language.prefix_length_tokens,
                 prefix_reused=prefill_ms is None,
                 num_new_tokens=len(pieces),
                 finish=pieces[-1].finish or "length",
                 provider=self._language.provider,
                 threads=self._language.threads,
-                options=job.options,
+                options=job.ask.options,
+                num_draft_tokens=len(job.ask.draft) if job.ask.options.temperature == 0 and not job.ask.is_judged else 0,
+                num_accepted_tokens=sum(piece.drafted for piece in pieces),
+                yes_probability=yes_probability,
             ),
         )
 
@@ -193,22 +210,24 @@ class LanguageWorker:
         """Put `prefix` into the cache; return the milliseconds it took, None when it was there."""
         if self._loaded is prefix:
             return None
-        self._loaded = None
         start_s = time.perf_counter()
-        self._language.prefill(prefix.visual_tokens)
-        self._loaded = prefix
+        self._prefill(prefix, lambda: False)
         return (time.perf_counter() - start_s) * 1e3
 
-    def _stream(self, job: _Job, give_up: Callable[[], bool]) -> "list[TokenPiece]":
+    def _stream(self, job: _Job, give_up: Callable[[], bool]) -> "tuple[list[TokenPiece], float | None]":
+        if job.ask.is_judged:
+            piece, probability = self._language.judge(job.ask.question)
+            job.buffer.add(piece)
+            return [piece], probability
         pieces = []
-        for piece in self._language.generate(job.question, job.options):
+        for piece in self._language.generate(job.ask.question, job.ask.options, job.ask.draft):
             if give_up():
                 raise _closed_error()
             pieces.append(piece)
             job.buffer.add(piece)
         if not pieces:
             raise BackendError("the language model gave no token; export the bundle again")
-        return pieces
+        return pieces, None
 
 
 def _closed_error() -> StreamClosedError:

@@ -1,16 +1,15 @@
-"""What a live question rests on when its turn comes: the newest snapshot, aligned, with its evidence.
+"""What a live question rests on when its turn comes: the snapshot in the cache if that is fresh enough, else the newest, aligned, with its evidence.
 
 Runs in the language thread. Knows the perception and the alignment; does not know the language model.
 """
 
 import time
-from collections.abc import Callable
 
 from redvillm.errors import RedvillmError, SourceError, SourceLostError, StreamClosedError
 from redvillm.runtime.capture import CaptureThread
 from redvillm.runtime.drops import FrameLedger
 from redvillm.runtime.encoder import Aligner
-from redvillm.runtime.evidence import Evidence, Grounds, VisualPrefix
+from redvillm.runtime.evidence import Evidence, Grounds, Turn, VisualPrefix
 from redvillm.runtime.health import HealthReport, SourceHealth, SourceState
 from redvillm.runtime.perception import PerceptionThread
 from redvillm.runtime.stream_options import StreamOptions
@@ -21,7 +20,10 @@ _STALL_S = 2.0
 
 
 class LiveGrounds:
-    """Finds the grounds of live questions. A snapshot that is asked about twice is aligned once and gives the same prefix."""
+    """Finds the grounds of live questions, and what to prefill for those to come. A snapshot is aligned once and gives one prefix.
+
+    All methods but `report` are called in the language thread.
+    """
 
     def __init__(
         self,
@@ -42,7 +44,8 @@ class LiveGrounds:
         self._aligner = aligner
         self._options = options
         self._start_s = time.perf_counter()
-        self._aligned: tuple[int, VisualPrefix] | None = None
+        self._aligned: tuple[Snapshot, VisualPrefix] | None = None
+        self._loaded: tuple[Snapshot, VisualPrefix] | None = None
 
     def report(self, now_s: float) -> HealthReport:
         """Return the state of the source at `now_s`; one that runs and has been silent for a while is stalled."""
@@ -53,23 +56,50 @@ class LiveGrounds:
             return HealthReport(SourceState.STALLED, f"{self._source_name} has been silent for {silent_s:.0f} s")
         return report
 
-    def find(self, give_up: Callable[[], bool]) -> Grounds:
-        """Return the newest window, aligned; before the first frame, wait for it as long as `give_up()` is false.
+    def is_newest(self, prefix: VisualPrefix | None) -> bool:
+        """Whether the window has not changed since `prefix` was made; also before the first frame."""
+        snapshot = self._perception.snapshot
+        return snapshot is None or (self._aligned is not None and self._aligned[1] is prefix and self._aligned[0] is snapshot)
+
+    def newest_prefix(self) -> VisualPrefix:
+        """Return the visual prefix of the newest snapshot.
+
+        Raises:
+            BackendError: the alignment failed.
+        """
+        snapshot = self._perception.snapshot
+        assert snapshot is not None
+        return self._align(snapshot)
+
+    def loaded(self, prefix: VisualPrefix) -> None:
+        """Remember that `prefix`, the last one made, lies in the cache."""
+        assert self._aligned is not None
+        assert self._aligned[1] is prefix
+        self._loaded = self._aligned
+
+    def find(self, turn: Turn, max_evidence_age_ms: float) -> Grounds:
+        """Return the window to answer from; before the first frame, wait for it as long as `turn.give_up()` is false.
+
+        That is the one whose visual prefix is in the cache while its newest frame is at most `max_evidence_age_ms` old and the source goes on,
+        else the newest.
 
         Raises:
             SourceError: no frame came (its subclass says why).
             StreamClosedError: the stream was closed, or the question given up.
         """
-        snapshot = self._perception.wait_snapshot(self._options.first_frame_timeout_s, give_up)
+        snapshot = self._perception.wait_snapshot(self._options.first_frame_timeout_s, turn.give_up)
         if snapshot is None:
-            raise self._no_frame_error(give_up())
+            raise self._no_frame_error(turn.give_up())
         stopwatch = Stopwatch()
-        if self._aligned is None or self._aligned[0] != snapshot.version:
+        if self._loaded is not None and turn.is_loaded(self._loaded[1]) and self._is_fresh(self._loaded[0], max_evidence_age_ms):
+            snapshot, prefix = self._loaded
+        else:
             with stopwatch.measure("align"):
-                self._aligned = (snapshot.version, VisualPrefix(self._aligner.align(snapshot.pooled)))
+                prefix = self._align(snapshot)
+            self._loaded = (snapshot, prefix)
         decode_ms, align_ms = self._capture.decode_ms, stopwatch.spent_ms("align")
         return Grounds(
-            prefix=self._aligned[1],
+            prefix=prefix,
             evidence=self._evidence(snapshot),
             timings=PerceptionTimings(
                 decode_ms=decode_ms,
@@ -81,6 +111,16 @@ class LiveGrounds:
             ),
             newest_frame_s=snapshot.captured_s[-1],
         )
+
+    def _is_fresh(self, snapshot: Snapshot, max_evidence_age_ms: float) -> bool:
+        """Whether to answer from `snapshot` although there is a newer one; not at the end of a source, which is what is asked about then."""
+        age_ms = (time.perf_counter() - snapshot.captured_s[-1]) * 1e3
+        return age_ms <= max_evidence_age_ms and not self._health.report.is_final
+
+    def _align(self, snapshot: Snapshot) -> VisualPrefix:
+        if self._aligned is None or self._aligned[0] is not snapshot:
+            self._aligned = (snapshot, VisualPrefix((self._aligner.align(snapshot.pooled),)))
+        return self._aligned[1]
 
     def _no_frame_error(self, given_up: bool) -> RedvillmError:
         report = self._health.report

@@ -7,9 +7,10 @@ import json
 import time
 from typing import Any, Protocol, TextIO
 
+from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.health import SourceState
-from redvillm.runtime.report import answer_document, answer_lines, status_document
+from redvillm.runtime.report import answer_document, answer_lines, event_document, event_line, evidence_line, status_document
 from redvillm.runtime.stream_status import StreamStatus
 
 _STATUS_EVERY_S = 1.0
@@ -24,12 +25,15 @@ class LiveOutput(Protocol):
     def finished(self, answer: Answer) -> None:
         """An answer is complete or has failed."""
 
+    def changed(self, event: AlertEvent) -> None:
+        """An alert began or ended."""
+
     def refused(self, question: str, error: Exception) -> None:
         """A question was not taken."""
 
 
 class JsonOutput:
-    """One JSON document per line: `{"type": "answer", ...}`, `{"type": "refused", ...}`, and `{"type": "status", ...}` every second."""
+    """One JSON document per line, its `type` one of answer, alert, refused, and status every second."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -45,6 +49,10 @@ class JsonOutput:
     def finished(self, answer: Answer) -> None:
         """Write the answer."""
         self._write({"type": "answer"} | answer_document(answer))
+
+    def changed(self, event: AlertEvent) -> None:
+        """Write the event."""
+        self._write({"type": "alert"} | event_document(event))
 
     def refused(self, question: str, error: Exception) -> None:
         """Write why."""
@@ -72,6 +80,10 @@ class PlainOutput:
     def finished(self, answer: Answer) -> None:
         """Write question, answer and figures."""
         self._write(f"> {answer.question}", answer.text_so_far.strip(), *(f"  {line}" for line in answer_lines(answer)))
+
+    def changed(self, event: AlertEvent) -> None:
+        """Write the event."""
+        self._write(event_line(event), f"  {evidence_line(event.evidence)}")
 
     def refused(self, question: str, error: Exception) -> None:
         """Write why."""

@@ -7,6 +7,7 @@ import time
 from collections import deque
 
 from redvillm.errors import RedvillmError, StreamClosedError
+from redvillm.runtime.alert import Alert, AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.language_worker import MAX_WAITING_QUESTIONS
 from redvillm.runtime.live_output import LiveOutput
@@ -16,6 +17,7 @@ from redvillm.runtime.stream import LiveStream
 from redvillm.runtime.typed_input import TypedInput
 
 _TICK_S = 0.15
+_ALERT_EVERY_S = 1.0
 _FIRST_LOOK_S = 2.0  # questions put at the start are about more than the first frame
 _FIRST_FRAME_S = 10.0
 
@@ -30,12 +32,14 @@ class LiveSession:
         self._options = options
         self._open: list[Answer] = []
         self._standing: list[StandingQuestion] = []
+        self._alerts: list[Alert] = []
+        self._events: list[AlertEvent] = []  # appended by the threads of alerts, taken here
         self._new: list[Answer] = []  # appended by the threads of standing questions, taken here
         self._backlog: deque[str] = deque()  # typed and not yet put
         self._has_asked = False
 
-    def run(self, questions: tuple[str, ...], every_s: float | None, duration_s: float | None) -> None:
-        """Ask `questions`, standing ones with `every_s`; then serve typed ones until the end.
+    def run(self, questions: tuple[str, ...], alerts: tuple[str, ...], every_s: float | None, duration_s: float | None) -> None:
+        """Ask `questions`, standing ones with `every_s`, and watch `alerts`; then serve typed questions until the end.
 
         Raises:
             QuestionError, ContextOverflowError: one of `questions` cannot be asked.
@@ -50,6 +54,7 @@ class LiveSession:
                 self._open.append(self._stream.ask(question, options=self._options))
             else:
                 self._standing.append(self._stream.ask_every(question, every_s, self._new.append, options=self._options))
+        self._alerts = [self._stream.alert(question, every_s or _ALERT_EVERY_S, self._events.append) for question in alerts]
         self._has_asked = bool(questions)
         while not self._is_over(end_s):
             self._tick()
@@ -86,6 +91,8 @@ class LiveSession:
             self._ask(self._backlog.popleft())
         while self._new:
             self._open.append(self._new.pop(0))
+        while self._events:
+            self._output.changed(self._events.pop(0))
         still_open = []
         for answer in self._open:
             if answer.is_done:
@@ -105,9 +112,9 @@ class LiveSession:
     def _is_over(self, end_s: float | None) -> bool:
         if end_s is not None and time.perf_counter() >= end_s:
             return True
-        if self._open or self._new or self._backlog:
+        if self._open or self._new or self._backlog or self._events:
             return False
         if self._stream.wait_ended(0):
-            return all(standing.is_ended for standing in self._standing)
+            return all(standing.is_ended for standing in self._standing) and all(alert.is_ended for alert in self._alerts)
         # piped questions are all answered, and nobody can ask another
-        return end_s is None and self._has_asked and not self._standing and self._typed.is_over
+        return end_s is None and self._has_asked and not self._standing and not self._alerts and self._typed.is_over

@@ -12,9 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.health import SourceState
-from redvillm.runtime.report import answer_lines, drops_text, frames_text
+from redvillm.runtime.report import answer_lines, drops_text, event_line, frames_text
 from redvillm.runtime.stream_status import StreamStatus
 
 _GOOD = {SourceState.RUNNING}
@@ -41,6 +42,11 @@ class ViewOutput:
     def finished(self, answer: Answer) -> None:
         """Print the answer above the view."""
         self._live.console.print(finished_answer(answer))
+
+    def changed(self, event: AlertEvent) -> None:
+        """Print the event above the view."""
+        style = "bold red" if event.kind == "begin" else "bold green"
+        self._live.console.print(Text(_printable(event_line(event)), style=style))
 
     def refused(self, question: str, error: Exception) -> None:
         """Print why, above the view."""

@@ -37,7 +37,9 @@ class PerceptionThread:
         image_size: int,
         rate_hz: float,
         max_age_s: float,
+        on_snapshot: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_snapshot` is called after each new snapshot, in this thread."""
         self.meter = RateMeter()
         self._slot = slot
         self._ledger = ledger
@@ -48,6 +50,7 @@ class PerceptionThread:
         self._image_size = image_size
         self._period_s = 1.0 / rate_hz
         self._max_age_s = max_age_s
+        self._on_snapshot = on_snapshot
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._snapshot: Snapshot | None = None
@@ -139,3 +142,4 @@ class PerceptionThread:
         with self._changed:
             self._snapshot = snapshot
             self._changed.notify_all()
+        self._on_snapshot()

@@ -6,6 +6,7 @@ Knows how to word figures; does not print.
 import dataclasses
 from typing import Any
 
+from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.evidence import Evidence
 from redvillm.runtime.stream_status import StreamStatus
@@ -25,6 +26,19 @@ def answer_document(answer: Answer) -> Document:
         "timings": _plain(answer.timings),
         "stats": _plain(answer.stats),
     }
+
+
+def event_document(event: AlertEvent) -> Document:
+    """Return an event of an alert as a JSON-ready document."""
+    document: Document = _plain(event)
+    del document["time_s"]  # of a clock that means nothing outside the process
+    return document
+
+
+def event_line(event: AlertEvent) -> str:
+    """Return an event of an alert in one line."""
+    lasted = "" if event.lasted_s is None else f" after {event.lasted_s:.1f} s"
+    return f"[alert {'begins' if event.kind == 'begin' else 'ends'}{lasted}] {event.question} (yes: {event.probability:.0%})"
 
 
 def status_document(status: StreamStatus) -> Document:
@@ -61,7 +75,11 @@ def answer_lines(answer: Answer) -> list[str]:
     if answer.error is not None:
         return [f"no answer: {answer.error}"]
     notes = [f"note: {note}" for note in answer.evidence.notes]
-    return [*notes, evidence_line(answer.evidence), timings_line(answer.timings, answer.stats.num_new_tokens)]
+    lines = [*notes, evidence_line(answer.evidence), timings_line(answer.timings, answer.stats.num_new_tokens)]
+    stats = answer.stats
+    if stats.num_draft_tokens:
+        lines.append(f"draft: {stats.num_accepted_tokens} of {stats.num_draft_tokens} tokens of the last answer held")
+    return lines
 
 
 def frames_text(number: int) -> str:

@@ -24,12 +24,17 @@ class AskRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRequest:
-    """`redvillm live`. `every_s` makes the questions standing ones; `duration_s` None runs until it is stopped or the source ends."""
+    """`redvillm live`.
+
+    `every_s` makes the questions standing ones and is how often alerts look; `duration_s` None runs until it is stopped or the source ends.
+    """
 
     bundle: str
     source: str
     questions: tuple[str, ...]
+    alerts: tuple[str, ...]
     every_s: float | None
+    max_evidence_age_s: float
     rate_hz: float
     max_new_tokens: int
     threads: int | None

@@ -1,4 +1,4 @@
-"""A standing question: asked again and again about the newest frames, until it is stopped.
+"""A standing question: asked again and again about the newest frames, until it is stopped. Each answer drafts the next one.
 
 Its own thread asks, waits for the answer to end, and calls the user's callback, which may be slow or raise without holding up anything
 else. Knows asking; does not know streams or models.
@@ -32,7 +32,7 @@ class StandingQuestion:
         self,
         question: str,
         every_s: float,
-        ask: Callable[[], Answer],
+        ask: Callable[[tuple[int, ...]], Answer],
         on_answer: Callable[[Answer], object] | None,
         is_over: Callable[[], bool],
     ) -> None:
@@ -41,7 +41,7 @@ class StandingQuestion:
         Args:
             question: for display.
             every_s: seconds between the starts of two answers, 0 to 86400; a late answer delays the next one.
-            ask: puts the question.
+            ask: puts the question, with the tokens of the last answer as a draft of this one.
             on_answer: called with each answer as it begins; it may iterate it.
             is_over: whether no more frames will come, so that asking again is pointless.
 
@@ -57,6 +57,7 @@ class StandingQuestion:
         self.callback_error: Exception | None = None
         self._every_s = every_s
         self._ask = ask
+        self._last_ids: tuple[int, ...] = ()
         self._on_answer = on_answer
         self._is_over = is_over
         self._stop = threading.Event()
@@ -110,7 +111,7 @@ class StandingQuestion:
 
     def _ask_once(self) -> None:
         try:
-            answer = self._ask()
+            answer = self._ask(self._last_ids)
         except QuestionError as error:
             if self.num_asked:  # it was fine before, so the queue is full: skip this turn
                 _LOG.warning("standing question skipped: %s", error)
@@ -123,6 +124,8 @@ class StandingQuestion:
             self._call_back(self._on_answer, answer)
         while not answer.wait(_POLL_S) and not self._stop.is_set():
             pass
+        if answer.is_done and answer.error is None:
+            self._last_ids = tuple(piece.token_id for piece in answer)
 
     def _publish(self, answer: Answer) -> None:
         with self._condition:

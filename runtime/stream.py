@@ -10,14 +10,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from redvillm.errors import RedvillmError, SourceNotFoundError, StreamClosedError
+from redvillm.errors import OptionsError, RedvillmError, SourceNotFoundError, StreamClosedError
+from redvillm.runtime.alert import Alert, AlertEvent, AlertOptions
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.capture import CaptureThread
 from redvillm.runtime.drops import FrameLedger
 from redvillm.runtime.encoder import Aligner
 from redvillm.runtime.gate import Gate
 from redvillm.runtime.health import SourceHealth, SourceState
-from redvillm.runtime.language_worker import LanguageWorker
+from redvillm.runtime.language_worker import Ask, LanguageWorker
 from redvillm.runtime.live_grounds import LiveGrounds
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.perception import PerceptionThread
@@ -77,6 +78,7 @@ class LiveStream:
             image_size=image_size,
             rate_hz=options.rate_hz,
             max_age_s=options.max_age_s,
+            on_snapshot=worker.wake,
         )
         self._grounds = LiveGrounds(
             source_name=source.name,
@@ -92,6 +94,7 @@ class LiveStream:
         self._capture.start()
         self._perception.start()
         self._require_opened()
+        self._focus()
 
     def _require_opened(self) -> None:
         try:
@@ -109,26 +112,46 @@ class LiveStream:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def ask(self, question: str, *, options: GenerationOptions | None = None) -> Answer:
-        """Ask about the newest frames; the answer rests on the window as it is when the question's turn comes.
+    def ask(self, question: str, *, options: GenerationOptions | None = None, max_evidence_age_ms: float | None = None) -> Answer:
+        """Ask about the newest frames.
 
-        Before the first frame the question waits for it, at most `first_frame_timeout_s`.
+        The answer rests on the window that lies in the language model's cache when the question's turn comes, while its newest frame is at most
+        `max_evidence_age_ms` old (None: as the stream's options say; 0: the newest window, always). Before the first frame the question waits for it,
+        at most `first_frame_timeout_s`.
 
         Raises:
             QuestionError: empty, too long, not valid text, or too many questions wait already.
             ContextOverflowError: prompt and answer do not fit the decoder's context.
             StreamClosedError: the stream or its model was closed.
         """
+        return self._put(Ask(question=question, options=options or GenerationOptions()), max_evidence_age_ms)
+
+    def judge(self, question: str, *, max_evidence_age_ms: float | None = None) -> Answer:
+        """Ask a question that yes or no answers: the answer is that word, and its `stats.yes_probability` the probability of yes beside no.
+
+        Raises:
+            As `ask`.
+        """
+        return self._put(Ask(question=question, options=GenerationOptions(max_new_tokens=1), is_judged=True), max_evidence_age_ms)
+
+    def _put(self, ask: Ask, max_evidence_age_ms: float | None) -> Answer:
         asked_s = time.perf_counter()
-        options = options or GenerationOptions()
-        self._worker.check_fits(question, self._aligner.num_visual_tokens(self._max_frames), options)
+        max_age_ms = self.options.max_evidence_age_ms if max_evidence_age_ms is None else max_evidence_age_ms
+        if isinstance(max_age_ms, bool) or not isinstance(max_age_ms, int | float) or not max_age_ms >= 0:
+            raise OptionsError(f"max_evidence_age_ms is {max_age_ms!r:.40}; give milliseconds from 0 on, or None")
+        self._worker.check_fits(ask.question, self._aligner.num_visual_tokens(self._max_frames), ask.options)
         with self._lock:
             if self._closed:
                 raise StreamClosedError("the stream was closed; open it again to ask")
-            answer = self._worker.submit(question, options, self._grounds.find, asked_s=asked_s, wait=False)
+            answer = self._worker.submit(ask, lambda turn: self._grounds.find(turn, max_age_ms), asked_s=asked_s, wait=False)
             self._answers = [earlier for earlier in self._answers if not earlier.is_done]
             self._answers.append(answer)
+        self._focus()
         return answer
+
+    def _focus(self) -> None:
+        if self.options.prefill_in_background:
+            self._worker.focus(self._grounds, self.options.prefill_every_s)
 
     def ask_every(
         self,
@@ -149,14 +172,41 @@ class LiveStream:
         Raises:
             As `ask`, and OptionsError for a bad `every_s`.
         """
-        self._worker.check_fits(question, self._aligner.num_visual_tokens(self._max_frames), options or GenerationOptions())
+        effective = options or GenerationOptions()
+
+        def ask(draft: tuple[int, ...]) -> Answer:
+            return self._put(Ask(question=question, options=effective, draft=draft), None)
+
+        return self._stand(Ask(question=question, options=effective), every_s, on_answer, ask)
+
+    def alert(
+        self, question: str, every_s: float, on_event: Callable[[AlertEvent], object] | None = None, *, options: AlertOptions | None = None
+    ) -> Alert:
+        """Ask a yes/no question every `every_s` seconds, and tell when its answer changes for good.
+
+        Args:
+            question: one that yes or no answers.
+            every_s: seconds between the starts of answers.
+            on_event: called in a thread of its own with each event; what it raises is logged.
+            options: thresholds, agreement and cooldown.
+
+        Raises:
+            As `ask_every`.
+        """
+        alert = Alert(question, options or AlertOptions(), on_event)
+        judged = Ask(question=question, options=GenerationOptions(max_new_tokens=1), is_judged=True)
+        alert.run_on(self._stand(judged, every_s, alert.take, lambda _: self._put(judged, None)))
+        return alert
+
+    def _stand(
+        self, first: Ask, every_s: float, on_answer: Callable[[Answer], object] | None, ask: Callable[[tuple[int, ...]], Answer]
+    ) -> StandingQuestion:
+        self._worker.check_fits(first.question, self._aligner.num_visual_tokens(self._max_frames), first.options)
         with self._lock:
             if self._closed:
                 raise StreamClosedError("the stream was closed; open it again to ask")
             self._standing = [earlier for earlier in self._standing if not earlier.is_ended]
-            standing = StandingQuestion(
-                question, every_s, lambda: self.ask(question, options=options), on_answer, lambda: self._health.report.is_final
-            )
+            standing = StandingQuestion(first.question, every_s, ask, on_answer, lambda: self._health.report.is_final)
             self._standing.append(standing)
         return standing
 
@@ -211,6 +261,7 @@ class LiveStream:
             self._answers, self._standing = [], []
         self._health.set(SourceState.CLOSED, "closed")
         _stop_reading(self._capture, self._perception)
+        self._worker.leave(self._grounds)
         for question in standing:
             question.stop()
         for answer in answers:

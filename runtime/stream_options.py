@@ -15,6 +15,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_age_s": (0.01, 3600),
     "first_frame_timeout_s": (0.1, 3600),
     "give_up_after_s": (0, 86400),
+    "prefill_every_s": (0, 3600),
+    "max_evidence_age_ms": (0, 3_600_000),
 }
 
 
@@ -30,6 +32,9 @@ class StreamOptions:
         max_age_s: a frame that waited longer before perception took it is dropped as stale.
         first_frame_timeout_s: longest wait of a question for the first frame.
         give_up_after_s: how long a camera or an address that vanished is tried again; 0 gives up at once.
+        prefill_in_background: put the newest window into the language model's cache while nobody asks; a question then pays for its own tokens only.
+        prefill_every_s: seconds between the starts of two such prefills, at least.
+        max_evidence_age_ms: a question answers from the window in the cache while its newest frame is at most so old, else from the newest.
     """
 
     rate_hz: float = 8.0
@@ -39,6 +44,9 @@ class StreamOptions:
     max_age_s: float = 1.0
     first_frame_timeout_s: float = 10.0
     give_up_after_s: float = 60.0
+    prefill_in_background: bool = True
+    prefill_every_s: float = 0.5
+    max_evidence_age_ms: float = 1000.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -50,6 +58,9 @@ class StreamOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
                 raise OptionsError(f"{name} is {value!r:.40}; give a number from {lowest:g} to {highest:g}")
+        for name in ("loop", "prefill_in_background"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionsError(f"{name} is {getattr(self, name)!r:.40}; give True or False")
 
     @property
     def limits(self) -> SourceLimits:

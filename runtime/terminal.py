@@ -70,7 +70,7 @@ def run_live(request: LiveRequest) -> int:
         RedvillmError: what made it fail.
     """
     options = GenerationOptions(max_new_tokens=request.max_new_tokens)
-    stream_options = StreamOptions(rate_hz=request.rate_hz, loop=request.loop)
+    stream_options = StreamOptions(rate_hz=request.rate_hz, loop=request.loop, max_evidence_age_ms=request.max_evidence_age_s * 1e3)
     with contextlib.ExitStack() as stack:
         model = stack.enter_context(load(request.bundle, threads=request.threads))
         stream = stack.enter_context(model.open(request.source, options=stream_options))
@@ -82,7 +82,7 @@ def run_live(request: LiveRequest) -> int:
             output = stack.enter_context(ViewOutput(Console()))
         else:
             output = PlainOutput(sys.stdout)
-        LiveSession(stream, typed, output, options).run(request.questions, request.every_s, request.duration_s)
+        LiveSession(stream, typed, output, options).run(request.questions, request.alerts, request.every_s, request.duration_s)
     return 0
 
 

@@ -59,7 +59,7 @@ class Watcher:
         with stopwatch.measure("pool"):
             pooled = self._pool.pool(features)
         with stopwatch.measure("align"):
-            prefix = VisualPrefix(self._aligner.align(pooled))
+            prefix = VisualPrefix((self._aligner.align(pooled),))
         stages = {f"{stage}_ms": stopwatch.spent_ms(stage) for stage in ("decode", "preprocess", "encode", "pool", "align")}
         end_s = time.perf_counter()
         newest_ms = None if newest_s is None else (end_s - newest_s) * 1e3

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.evidence import Evidence, Grounds
-from redvillm.runtime.language_worker import LanguageWorker
+from redvillm.runtime.language_worker import Ask, LanguageWorker
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.timings import PerceptionTimings
 
@@ -49,5 +49,5 @@ class Clip:
 
     def ask_since(self, question: str, options: GenerationOptions, asked_s: float) -> Answer:
         """As `ask`, with the timings counted from `asked_s` (on the clock of `time.perf_counter`)."""
-        self._worker.check_fits(question, len(self._grounds.prefix.visual_tokens), options)
-        return self._worker.submit(question, options, lambda _: self._grounds, asked_s=asked_s, wait=True)
+        self._worker.check_fits(question, self._grounds.prefix.num_visual_tokens, options)
+        return self._worker.submit(Ask(question=question, options=options), lambda _: self._grounds, asked_s=asked_s, wait=True)

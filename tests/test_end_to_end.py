@@ -9,6 +9,8 @@ import redvillm
 from redvillm.kernels.ort_library import ort_library_path
 from redvillm.manifest import Graphs, Tensors
 from redvillm.runtime.clip import ClipPass
+from redvillm.runtime.language import LanguageModel
+from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.pooling_kernel import CUSTOM_KERNEL, FUNCTION_BODY
 from redvillm.runtime.session import open_session
 from redvillm.runtime.timings import Stopwatch
@@ -73,3 +75,31 @@ def test_a_live_stream_of_the_clip_answers_with_the_age_of_its_frames(model, cli
         assert 0 < answer.evidence.age_newest_ms < answer.evidence.age_oldest_ms
         counts = stream.status.counts
     assert counts.captured == counts.used + sum(counts.drops.values()) + counts.in_flight
+
+
+@pytest.mark.parametrize("name", ["bikes", "bigbuckbunny"])
+def test_prefilled_and_drafted_answers_are_those_from_scratch(model, real_bundle, fetch_real, name):
+    questions = ["What is happening?", "Is there a person?", "Where does this take place?"]
+    tokens = model.watch(fetch_real(f"sample:{name}")).visual_tokens
+    options = GenerationOptions(max_new_tokens=24)
+
+    def ids_of(language, question, draft=()):
+        pieces = list(language.generate(question, options, draft))
+        return tuple(piece.token_id for piece in pieces), sum(piece.drafted for piece in pieces)
+
+    def fresh():
+        language = LanguageModel(real_bundle, model.manifest)
+        language.prefill(tokens)
+        return language
+
+    cold = {question: ids_of(fresh(), question)[0] for question in questions}
+    busy = fresh()
+    should_cancel = iter([False, True])
+    assert not busy.try_prefill([tokens[::-1].copy()], lambda: next(should_cancel))  # what a question interrupts
+    busy.prefill(tokens[:20].copy())
+    busy.prefill(tokens)
+    for question in questions:
+        assert ids_of(busy, question) == (cold[question], 0)
+        assert ids_of(busy, question, cold[question]) == (cold[question], len(cold[question]))
+        for other in questions:
+            assert ids_of(busy, question, cold[other])[0] == cold[question]

@@ -106,10 +106,11 @@ class FakePiece:
     token_id: int
     time_s: float
     finish: str | None
+    drafted: bool = False
 
 
 class FakeLanguage:
-    """Answers `echo <question> about <number of tokens>`, one word per token; `delay_s` per token."""
+    """Answers `echo <question> about <number of tokens>`, one word per token; `delay_s` per token, `num_slices` of `slice_s` per prefill."""
 
     provider = "fake"
     threads = 1
@@ -119,23 +120,40 @@ class FakeLanguage:
         self.error: Exception | None = None
         self.prefilled: list[np.ndarray] = []
         self.thread_names: set[str] = set()
+        self.drafts: list[tuple[int, ...]] = []
+        self.probabilities = [0.5]
+        self.num_slices, self.slice_s, self.num_cancelled = 1, 0.0, 0
 
     @property
     def prefix_length_tokens(self) -> int:
         return 3 + len(self.prefilled[-1])
 
-    def prefill(self, visual_tokens) -> None:
+    def try_prefill(self, segments, should_cancel) -> bool:
         self.thread_names.add(threading.current_thread().name)
-        self.prefilled.append(visual_tokens)
+        if self.error is not None:
+            raise self.error
+        for _ in range(self.num_slices):
+            if should_cancel():
+                self.num_cancelled += 1
+                return False
+            time.sleep(self.slice_s)
+        self.prefilled.append(np.concatenate(segments))
+        return True
 
-    def generate(self, question, options):
+    def generate(self, question, options, draft=()):
         self.thread_names.add(threading.current_thread().name)
+        self.drafts.append(tuple(draft))
         words = f"echo {question} about {len(self.prefilled[-1])}".split()[: options.max_new_tokens]
         for index, word in enumerate(words):
             time.sleep(self.delay_s)
             if self.error is not None:
                 raise self.error
-            yield FakePiece(f"{word} ", index, time.perf_counter(), "stop" if index == len(words) - 1 else None)
+            drafted = tuple(draft[: index + 1]) == tuple(range(index + 1))
+            yield FakePiece(f"{word} ", index, time.perf_counter(), "stop" if index == len(words) - 1 else None, drafted)
+
+    def judge(self, question):
+        probability = self.probabilities.pop(0) if len(self.probabilities) > 1 else self.probabilities[0]
+        return FakePiece("Yes" if probability >= 0.5 else "No", 0, time.perf_counter(), "stop"), probability
 
     def check_fits(self, question, num_visual_tokens, options) -> None:
         if not question.strip():

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -7,12 +8,13 @@ import pytest
 
 from redvillm.errors import BackendError, BundleFileError, ContextOverflowError, OptionsError, QuestionError, StreamClosedError
 from redvillm.manifest import Files
-from redvillm.runtime import language
+from redvillm.runtime import decoder, prefix_cache
 from redvillm.runtime.language import LanguageModel
 from redvillm.runtime.options import GenerationOptions
 
 OPTIONS = GenerationOptions(max_new_tokens=12)
 QUESTION = "in the end?"
+WORDS = {"yes": ("Yes", "yes", " Yes", " yes"), "no": ("No", "no", " No", " no")}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,21 @@ def open_model(tiny):
 
 def visual_tokens(count=13, seed=0):
     return np.random.default_rng(seed).normal(size=(count, 64)).astype(np.float32)
+
+
+@contextlib.contextmanager
+def counted_passes():
+    """Collect the number of positions of every pass through the decoder."""
+    passes = []
+    forward = decoder.Decoder.forward
+
+    def counting(self, embeddings, rows):
+        passes.append(len(embeddings))
+        return forward(self, embeddings, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder.Decoder, "forward", counting)
+        yield passes
 
 
 def ids_of(pieces):
@@ -99,24 +116,25 @@ def test_greedy_tokens_are_those_of_transformers(tiny, open_model):
 def test_slices_change_nothing(open_model, monkeypatch):
     whole = open_model()
     whole.prefill(visual_tokens(29))
-    monkeypatch.setattr(language, "PREFILL_SLICE_TOKENS", 8)
+    monkeypatch.setattr(prefix_cache, "PREFILL_SLICE_TOKENS", 8)
     sliced = open_model()
     sliced.prefill(visual_tokens(29))
     assert ask(sliced) == ask(whole)
 
 
-def test_a_cancelled_prefill_leaves_no_prefix_and_can_be_repeated(open_model, monkeypatch):
-    monkeypatch.setattr(language, "PREFILL_SLICE_TOKENS", 8)
+def test_a_cancelled_prefill_leaves_the_prefix_before(open_model, monkeypatch):
+    monkeypatch.setattr(prefix_cache, "PREFILL_SLICE_TOKENS", 8)
     model, fresh = open_model(), open_model()
-    model.prefill(visual_tokens(seed=1))
-    answers = itertools.chain([False, False], itertools.repeat(True))
-    assert not model.try_prefill(visual_tokens(29), lambda: next(answers))
-    assert model.prefix_length_tokens == 0
     with pytest.raises(OptionsError, match="call prefill first"):
         model.generate(QUESTION, OPTIONS)
-    assert model.try_prefill(visual_tokens(29), lambda: False)
+    model.prefill(visual_tokens(seed=1))
+    before = ask(model)
+    answers = itertools.chain([False, False], itertools.repeat(True))
+    assert not model.try_prefill([visual_tokens(29)], lambda: next(answers))
+    assert ask(model) == before
+    assert model.try_prefill([visual_tokens(29)], lambda: False)
     fresh.prefill(visual_tokens(29))
-    assert ask(model) == ask(fresh)
+    assert ask(model) == ask(fresh) != before
 
 
 def test_pieces_add_up_and_carry_times(open_model):
@@ -242,3 +260,95 @@ def test_a_manifest_of_another_model_is_refused(tiny):
     other = dataclasses.replace(manifest, dimensions=dataclasses.replace(manifest.dimensions, vocabulary_size=100))
     with pytest.raises(BundleFileError, match="manifest says 100 tokens"):
         LanguageModel(tiny[1], other)
+
+
+def test_a_right_draft_takes_one_pass_and_changes_nothing(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    with counted_passes() as passes:
+        pieces = list(model.generate(QUESTION, OPTIONS, answer))
+    assert ids_of(pieces) == answer
+    assert all(piece.drafted for piece in pieces)
+    assert [piece.finish for piece in pieces] == [None] * 11 + ["length"]
+    assert passes == [len(model._prompt.suffix_ids(QUESTION)) + 12]
+
+
+@pytest.mark.parametrize("num_right", [0, 1, 5, 11])
+def test_a_draft_that_goes_wrong_costs_passes_but_no_token(open_model, num_right):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    wrong = [*answer[:num_right], *((token + 1) % 50 for token in answer[num_right:])]
+    pieces = list(model.generate(QUESTION, OPTIONS, wrong))
+    assert ids_of(pieces) == answer
+    assert [piece.drafted for piece in pieces] == [True] * num_right + [False] * (12 - num_right)
+
+
+def test_a_short_draft_goes_on_by_itself(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    assert ids_of(model.generate(QUESTION, OPTIONS, answer[:4])) == answer
+    assert ids_of(model.generate(QUESTION, GenerationOptions(max_new_tokens=3), answer)) == answer[:3]
+
+
+def test_the_end_token_can_be_drafted(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model)
+    stopping = open_model(stop_token_ids=(answer[5],))
+    stopping.prefill(visual_tokens())
+    end = answer.index(answer[5]) + 1
+    pieces = list(stopping.generate(QUESTION, OPTIONS, answer[:end]))
+    assert ids_of(pieces) == answer[:end]
+    assert pieces[-1].finish == "stop"
+    assert pieces[-1].drafted
+
+
+def test_drawn_answers_do_not_look_at_the_draft(open_model):
+    drawn = GenerationOptions(max_new_tokens=12, temperature=1.5, seed=3)
+    model = open_model()
+    model.prefill(visual_tokens())
+    answer = ask(model, options=drawn)
+    pieces = list(model.generate(QUESTION, drawn, ask(model)))
+    assert ids_of(pieces) == answer
+    assert not any(piece.drafted for piece in pieces)
+
+
+def test_segments_that_stay_are_not_computed_again(open_model):
+    first, second, third = visual_tokens(20, seed=1), visual_tokens(9, seed=2), visual_tokens(9, seed=3)
+    model, fresh = open_model(), open_model()
+    model.prefill(first, second)
+    before = ask(model)
+    with counted_passes() as passes:
+        model.prefill(first, third)  # into the other cache, which takes system prompt and first segment over
+    assert passes == [9]
+    fresh.prefill(first, third)
+    assert ask(model) == ask(fresh)
+    with counted_passes() as passes:
+        model.prefill(first, second)
+        model.prefill(first, second)
+    assert passes == []
+    assert ask(model) == before
+    with counted_passes() as passes:
+        model.prefill(first)
+    assert passes == []
+
+
+def test_judging_gives_the_share_of_yes(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    piece, probability = model.judge(QUESTION)
+    assert piece.text == ("Yes" if probability >= 0.5 else "No")
+    assert 0 < probability < 1
+    assert model.judge(QUESTION)[1] == probability
+    logits = []
+    forward = decoder.Decoder.forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoder.Decoder, "forward", lambda *arguments: logits.append(forward(*arguments)) or logits[-1])
+        model.judge(QUESTION)
+    row = logits[0][0].astype(np.float64)
+    ids = {word: {model._prompt.tokenizer.encode(form).ids[0] for form in forms} for word, forms in WORDS.items()}
+    weights = {word: sum(np.exp(row[index]) for index in indices) for word, indices in ids.items()}
+    assert probability == pytest.approx(weights["yes"] / (weights["yes"] + weights["no"]), rel=1e-6)

@@ -8,7 +8,7 @@ import pytest
 
 from redvillm.errors import BackendError, ContextOverflowError, QuestionError, StreamClosedError
 from redvillm.runtime.evidence import Evidence, Grounds, VisualPrefix
-from redvillm.runtime.language_worker import MAX_WAITING_QUESTIONS, LanguageWorker
+from redvillm.runtime.language_worker import MAX_WAITING_QUESTIONS, Ask, LanguageWorker
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.timings import PerceptionTimings
 
@@ -17,11 +17,11 @@ STAGES = PerceptionTimings(decode_ms=1, preprocess_ms=2, encode_ms=3, pool_ms=4,
 
 
 def grounds_of(num_tokens=5):
-    return Grounds(prefix=VisualPrefix(np.zeros((num_tokens, 4), np.float32)), evidence=Evidence(frames_used=2), timings=STAGES)
+    return Grounds(prefix=VisualPrefix((np.zeros((num_tokens, 4), np.float32),)), evidence=Evidence(frames_used=2), timings=STAGES)
 
 
 def ask(worker, question, grounds, *, wait=True):
-    return worker.submit(question, OPTIONS, lambda _: grounds, asked_s=time.perf_counter(), wait=wait)
+    return worker.submit(Ask(question=question, options=OPTIONS), lambda _: grounds, asked_s=time.perf_counter(), wait=wait)
 
 
 def test_an_answer_comes_in_pieces_with_figures(worker, language):
@@ -87,10 +87,10 @@ def test_a_failing_model_fails_the_answer_and_not_the_next(worker, language):
 
 
 def test_an_error_of_ours_keeps_its_kind(worker):
-    def overflow(give_up):
+    def overflow(turn):
         raise ContextOverflowError("too long")
 
-    answer = worker.submit("a", OPTIONS, overflow, asked_s=0.0, wait=True)
+    answer = worker.submit(Ask(question="a", options=OPTIONS), overflow, asked_s=0.0, wait=True)
     with pytest.raises(ContextOverflowError):
         _ = answer.evidence
 
@@ -109,11 +109,11 @@ def test_a_cancelled_answer_ends_soon_and_the_next_one_comes(worker, language):
 def test_the_queue_is_bounded(worker):
     gate = threading.Event()
 
-    def held(give_up):
+    def held(turn):
         gate.wait(5)
         return grounds_of()
 
-    first = worker.submit("a", OPTIONS, held, asked_s=0.0, wait=False)
+    first = worker.submit(Ask(question="a", options=OPTIONS), held, asked_s=0.0, wait=False)
     while worker.num_waiting:  # until the first is being answered
         time.sleep(0.001)
     waiting = [ask(worker, "b", grounds_of(), wait=False) for _ in range(MAX_WAITING_QUESTIONS)]
@@ -144,20 +144,20 @@ def test_grounds_that_wait_are_told_to_give_up(language):
     worker = LanguageWorker(language)
     begun = threading.Event()
 
-    def waiting(give_up):
+    def waiting(turn):
         begun.set()
-        while not give_up():
+        while not turn.give_up():
             time.sleep(0.005)
         raise StreamClosedError("gave up")
 
-    answer = worker.submit("a", OPTIONS, waiting, asked_s=0.0, wait=True)
+    answer = worker.submit(Ask(question="a", options=OPTIONS), waiting, asked_s=0.0, wait=True)
     assert begun.wait(5)
     assert worker.close()
     assert isinstance(answer.error, StreamClosedError)
 
 
 def test_a_model_without_a_token_is_a_broken_bundle(worker, language, monkeypatch):
-    monkeypatch.setattr(language, "generate", lambda question, options: iter(()))
+    monkeypatch.setattr(language, "generate", lambda question, options, draft: iter(()))
     with pytest.raises(BackendError, match="no token"):
         _ = ask(worker, "a", grounds_of()).text
 

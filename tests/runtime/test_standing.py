@@ -16,7 +16,7 @@ def frames(period_s=0.003):
 
 
 def test_answers_come_again_and_again(open_stream):
-    stream = open_stream(frames())
+    stream = open_stream(frames(), max_evidence_age_ms=0)
     standing = stream.ask_every("what", 0.02)
     answers = [answer for _, answer in zip(range(4), standing, strict=False)]
     versions = [answer.evidence.snapshot_version for answer in answers]

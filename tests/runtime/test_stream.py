@@ -76,7 +76,7 @@ def own_threads():
 def test_an_answer_rests_on_the_newest_window(open_stream, wait_for):
     stream = open_stream(endless())
     wait_for(lambda: stream.status.window_frames == 4)
-    answer = stream.ask("what")
+    answer = stream.ask("what", max_evidence_age_ms=0)
     evidence = answer.evidence
     assert answer.text == "echo what about 10 "  # 4 spatial, 4 temporal, 2 motion tokens
     assert evidence.frames_used == 4

@@ -52,7 +52,8 @@ def ask_request(bundle, clip, **changes):
 
 
 def live_request(bundle, source, **changes):
-    values = {"questions": (), "every_s": None, "rate_hz": 100.0, "max_new_tokens": 8, "threads": None, "duration_s": None, "loop": False}
+    values = {"questions": (), "alerts": (), "every_s": None, "max_evidence_age_s": 1.0, "rate_hz": 100.0, "max_new_tokens": 8}
+    values |= {"threads": None, "duration_s": None, "loop": False}
     return LiveRequest(**{"bundle": str(bundle), "source": str(source), "as_json": False, **values, **changes})
 
 
@@ -117,6 +118,23 @@ def test_live_ends_with_the_file_and_asks_the_standing_question_to_the_end(fake_
     assert statuses[0]["state"] in {"running", "ended"}
     counts = statuses[-1]["counts"]
     assert counts["captured"] == counts["used"] + sum(counts["drops"].values()) + counts["in_flight"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_live_tells_when_an_alert_begins_and_ends(fake_bundle, fake_parts, write_clip, piped, capsys, as_json):
+    piped()
+    fake_parts.probabilities = [0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1]
+    run_live(live_request(fake_bundle, write_clip(num_frames=40, fps=20), alerts=("smoke?",), every_s=0.1, as_json=as_json))
+    lines = capsys.readouterr().out.splitlines()
+    if as_json:
+        events = [document for document in map(json.loads, lines) if document["type"] == "alert"]
+        assert [(event["kind"], event["probability"], event["question"]) for event in events] == [("begin", 0.9, "smoke?"), ("end", 0.1, "smoke?")]
+        assert events[0]["evidence"]["frames_used"] >= 1
+        assert "time_s" not in events[0]
+    else:
+        told = [line for line in lines if line.startswith("[alert")]
+        assert told[0] == "[alert begins] smoke? (yes: 90%)"
+        assert told[1].startswith("[alert ends after 0.")
 
 
 def test_live_stops_after_its_duration(fake_bundle, fake_parts, write_clip, piped, capsys):
@@ -269,5 +287,5 @@ def test_a_session_ends_when_its_stream_is_closed_elsewhere(open_stream, kind):
     stream = open_stream(np.zeros((4, 4, 3), np.uint8) for _ in iter(lambda: time.sleep(0.005), 1))
     threading.Timer(0.2, stream.close).start()
     out = io.StringIO()
-    LiveSession(stream, NoInput(), kind(out), GenerationOptions()).run(("what",), 0.05, None)
+    LiveSession(stream, NoInput(), kind(out), GenerationOptions()).run(("what",), (), 0.05, None)
     assert "echo what" in out.getvalue()

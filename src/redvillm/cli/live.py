@@ -18,7 +18,12 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--source", default="0", metavar="SOURCE", help=help_text)
     add_model(parser)
     parser.add_argument("--ask", action="append", default=[], dest="questions", metavar="QUESTION", help="a question to begin with; may be repeated")
-    parser.add_argument("--every", type=duration_s, dest="every_s", metavar="TIME", help="repeat the questions of --ask: 2s, 500ms, 2 (seconds)")
+    help_text = "a yes/no question that is asked again and again; told when its answer changes for good; may be repeated"
+    parser.add_argument("--alert", action="append", default=[], dest="alerts", metavar="QUESTION", help=help_text)
+    help_text = "repeat the questions of --ask: 2s, 500ms, 2 (seconds); also how often --alert looks (default for it: 1s)"
+    parser.add_argument("--every", type=duration_s, dest="every_s", metavar="TIME", help=help_text)
+    help_text = "answer from a window whose newest frame is at most so old; a younger one costs time (default: 1s)"
+    parser.add_argument("--max-age", type=duration_s, dest="max_evidence_age_s", metavar="TIME", default=1.0, help=help_text)
     help_text = "frames looked at per second, at most (default: %(default)g)"
     parser.add_argument("--rate", type=real(0, 240, above=True), default=4.0, dest="rate_hz", metavar="HZ", help=help_text)
     add_max_new_tokens(parser, default=48)
@@ -31,8 +36,8 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
 
 def run(arguments: argparse.Namespace) -> int:
     """Watch until the source ends, the time is up, or Ctrl-C."""
-    if arguments.every_s is not None and not arguments.questions:
-        arguments.usage_error("--every repeats the questions of --ask; give at least one --ask QUESTION")
+    if arguments.every_s is not None and not arguments.questions and not arguments.alerts:
+        arguments.usage_error("--every repeats the questions of --ask or --alert; give at least one of them")
     from redvillm.cli.clips import local_clip
     from redvillm.runtime.requests import LiveRequest
     from redvillm.runtime.terminal import run_live
@@ -41,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
         bundle=arguments.bundle,
         source=local_clip(arguments.source),
         questions=tuple(arguments.questions),
+        alerts=tuple(arguments.alerts),
         every_s=arguments.every_s,
+        max_evidence_age_s=arguments.max_evidence_age_s,
         rate_hz=arguments.rate_hz,
         max_new_tokens=arguments.max_new_tokens,
         threads=arguments.threads,
