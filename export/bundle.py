@@ -87,7 +87,7 @@ def _export_nano(name: str, sources: NanoSources, folder: Path, target: str, pro
         name=name,
         family=FAMILY,
         target=target,
-        precision={Graphs.VISION: "float32", Graphs.VIDEO: "float32", Graphs.ALIGN: "float32", Graphs.DECODER: "int4 weights, float32 cache"},
+        precision={Graphs.VISION: "float32", Graphs.VIDEO: "float32", Graphs.ALIGN: "float32", Graphs.DECODER: "int4 weights, float16 cache"},
         dimensions=dimensions,
         streams=STREAMS,
         graphs=dict(sorted(graphs.items())),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from redvillm.errors import ExportError
 from redvillm.export.gguf import EMBEDDING, GgufFile
-from redvillm.export.quantization import BlockWeights, read_block_weights
+from redvillm.export.quantization import TiledWeights, read_block_weights, tile
 from redvillm.files import atomic_file
 from redvillm.manifest import Files
 
@@ -28,9 +28,9 @@ class StoredArray:
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """Codes uint8 [V, H] and scales float32 [V, H / 32], as stored."""
+    """The table in tiles (see quantization.py), and where codes and scales are stored."""
 
-    weights: BlockWeights
+    weights: TiledWeights
     codes: StoredArray
     scales: StoredArray
 
@@ -45,12 +45,13 @@ def write_embeddings(source: GgufFile, folder: Path) -> EmbeddingTable:
     weights = read_block_weights(source, EMBEDDING)
     if weights.bits != 8:
         raise ExportError(f"{source.path}: {EMBEDDING} is stored as {source.quantization(EMBEDDING)}, Q8_0 is wanted; choose such a file")
-    codes = _write_array(folder, Files.EMBEDDING_CODES, weights.codes.reshape(weights.num_outputs, weights.num_inputs))
-    return EmbeddingTable(weights, codes, _write_array(folder, Files.EMBEDDING_SCALES, weights.scales))
+    tiled = tile(weights)
+    codes = _write_array(folder, Files.EMBEDDING_CODES, tiled.codes)
+    return EmbeddingTable(tiled, codes, _write_array(folder, Files.EMBEDDING_SCALES, tiled.scales))
 
 
 def _write_array(folder: Path, name: str, values: npt.NDArray[Any]) -> StoredArray:
     with atomic_file(folder / name) as temporary:
         with temporary.open("wb") as stream:
-            np.lib.format.write_array(stream, np.ascontiguousarray(values), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(stream, values, version=(1, 0), allow_pickle=False)
         return StoredArray(values, name, temporary.stat().st_size - values.nbytes)

@@ -25,6 +25,7 @@ class GraphWriter:
     def __init__(self, name: str) -> None:
         self._name = name
         self._nodes: list[onnx.NodeProto] = []
+        self._functions: dict[str, onnx.FunctionProto] = {}
         self._constants: list[onnx.TensorProto] = []
         self._data: list[tuple[int, npt.NDArray[Any]]] = []
         self._data_bytes = 0
@@ -53,6 +54,11 @@ class GraphWriter:
         self._nodes.append(helper.make_node(operator, inputs, outputs, name=outputs[0], domain=domain, **attributes))
         return outputs[0]
 
+    def call(self, function: onnx.FunctionProto, inputs: list[str], output: str | list[str], **attributes: Any) -> str:
+        """Add a node of a model-local function, and the function once; return the name of its first output."""
+        self._functions.setdefault(function.name, function)
+        return self.node(function.name, inputs, output, domain=function.domain, **attributes)
+
     def write(self, folder: Path, spec: GraphSpec) -> None:
         """Write both files into `folder`.
 
@@ -61,8 +67,10 @@ class GraphWriter:
         """
         inputs, outputs = ([_value_info(tensor) for tensor in side] for side in (spec.inputs, spec.outputs))
         graph = helper.make_graph(self._nodes, Path(self._name).stem, inputs, outputs, self._constants)
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="redvillm")
+        functions = list(self._functions.values())
+        domains = dict.fromkeys(["com.microsoft", *(function.domain for function in functions)])
+        opsets = [helper.make_opsetid("", _OPSET), *(helper.make_opsetid(domain, 1) for domain in domains)]
+        model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=_IR_VERSION, producer_name="redvillm")
         with atomic_file(folder / f"{self._name}.data") as temporary, temporary.open("wb") as stream:
             for offset, values in self._data:
                 stream.seek(offset)

@@ -1,9 +1,7 @@
-"""Block-quantized weights of a GGUF file in the layout of ONNX Runtime's MatMulNBits, bit for bit.
+"""Block-quantized weights of a GGUF file, bit for bit, in plain order and in the tiles of redvillm::BlockLinear.
 
-A weight is `scale * (code - zero_point) + offset`, per block of 32 along the input. The zero point is the operator's default (8 for 4 bits, 128 for
-8 bits), so that codes stay as they are and what remains of an asymmetric format is the offset: for Q4_1, `d * q + m = d * (q - 8) + (m + 8 * d)`.
-ONNX Runtime has fast kernels for integer zero points only; the graph adds the offsets as `block_sums(x) @ offsets.T` (see decoder_graph.py).
-With 8-bit activations the middle zero point is also the more precise one: on text, a fourth of the divergence that a zero point of 0 gives.
+A weight is `scale * code + minimum`, with a scale and a minimum per block of 32 along the input, in the float16 of the file. A format without
+minimums has its codes around the middle: the minimum is -8 * scale for 4 bits and -128 * scale for 8 bits, and is not stored.
 
 Knows the formats Q4_0, Q4_1 and Q8_0 (https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h); does not know graphs.
 """
@@ -18,9 +16,11 @@ from redvillm.errors import ExportError
 from redvillm.export.gguf import GgufFile
 
 BLOCK = 32
-_ZERO_POINTS = {4: 8, 8: 128}
+TILE_ROWS = 16
+_MIDDLES = {4: 8, 8: 128}
 
 ByteArray = npt.NDArray[np.uint8]
+HalfArray = npt.NDArray[np.float16]
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -28,15 +28,15 @@ FloatArray = npt.NDArray[np.float32]
 class BlockWeights:
     """One [out, in] matrix in blocks of 32 inputs.
 
-    codes: uint8 [out, in / 32, 32 * bits / 8]; two 4-bit codes share a byte, the even input in the low half.
-    scales: float32 [out, in / 32].
-    offsets: float32 [out, in / 32], or None when all are zero.
+    codes: uint8 [out, in / 32, 32], one code a byte.
+    scales: float16 [out, in / 32].
+    minimums: float16 [out, in / 32], or None for -8 * scale (4 bits) and -128 * scale (8 bits).
     """
 
     bits: int
     codes: ByteArray
-    scales: FloatArray
-    offsets: FloatArray | None
+    scales: HalfArray
+    minimums: HalfArray | None
 
     @property
     def num_outputs(self) -> int:
@@ -50,16 +50,53 @@ class BlockWeights:
 
     def rows(self, order: npt.NDArray[np.intp]) -> "BlockWeights":
         """Return the matrix with its rows in another order."""
-        offsets = None if self.offsets is None else self.offsets[order]
-        return BlockWeights(bits=self.bits, codes=self.codes[order], scales=self.scales[order], offsets=offsets)
+        minimums = None if self.minimums is None else self.minimums[order]
+        return BlockWeights(bits=self.bits, codes=self.codes[order], scales=self.scales[order], minimums=minimums)
 
     def dequantize(self) -> FloatArray:
         """Return the values, float32 [out, in]."""
-        codes = self.codes if self.bits == 8 else np.stack([self.codes & 15, self.codes >> 4], axis=-1).reshape(*self.scales.shape, BLOCK)
-        values = self.scales[..., None] * (codes.astype(np.float32) - _ZERO_POINTS[self.bits])
-        if self.offsets is not None:
-            values += self.offsets[..., None]
-        return values.reshape(self.num_outputs, self.num_inputs)
+        scales = self.scales.astype(np.float32)
+        minimums = -_MIDDLES[self.bits] * scales if self.minimums is None else self.minimums.astype(np.float32)
+        return (scales[..., None] * self.codes + minimums[..., None]).reshape(self.num_outputs, self.num_inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiledWeights:
+    """A matrix in tiles of 16 rows, padded with zeros: 16 rows of a group of inputs are what the kernels multiply at once.
+
+    codes: uint8 [tiles, in / 32, 4, 16, 4] for 4 bits: byte i of group g holds input 8 g + i in its low half and 8 g + 4 + i in its high half.
+        uint8 [tiles, in / 32, 8, 16, 4] for 8 bits: byte i of group g is input 4 g + i.
+    scales: float16 [tiles, in / 32, 16].
+    minimums: the same, or None.
+    """
+
+    bits: int
+    num_outputs: int
+    num_inputs: int
+    codes: ByteArray
+    scales: HalfArray
+    minimums: HalfArray | None
+
+
+def tile(weights: BlockWeights) -> TiledWeights:
+    """Return the matrix in tiles."""
+    num_blocks, padding = weights.codes.shape[1], -weights.num_outputs % TILE_ROWS
+    codes = np.pad(weights.codes, ((0, padding), (0, 0), (0, 0))).reshape(-1, TILE_ROWS, num_blocks, 8, 4).transpose(0, 2, 3, 1, 4)
+    if weights.bits == 4:
+        codes = codes[:, :, 0::2] | (codes[:, :, 1::2] << np.uint8(4))
+    return TiledWeights(
+        bits=weights.bits,
+        num_outputs=weights.num_outputs,
+        num_inputs=weights.num_inputs,
+        codes=np.ascontiguousarray(codes),
+        scales=_tile_blocks(weights.scales),
+        minimums=None if weights.minimums is None else _tile_blocks(weights.minimums),
+    )
+
+
+def _tile_blocks(values: HalfArray) -> HalfArray:
+    padded = np.pad(values, ((0, -len(values) % TILE_ROWS), (0, 0)))
+    return np.ascontiguousarray(padded.reshape(-1, TILE_ROWS, values.shape[1]).swapaxes(1, 2))
 
 
 def read_block_weights(source: GgufFile, name: str) -> BlockWeights:
@@ -83,44 +120,40 @@ def stack_rows(parts: Sequence[BlockWeights]) -> BlockWeights:
     Raises:
         ExportError: the parts are quantized differently.
     """
-    if len({(part.bits, part.offsets is None) for part in parts}) > 1:
+    if len({(part.bits, part.minimums is None) for part in parts}) > 1:
         raise ExportError("matrices that share an input are quantized in different formats; choose a file quantized in one format throughout")
-    offsets = [part.offsets for part in parts if part.offsets is not None]
+    minimums = [part.minimums for part in parts if part.minimums is not None]
     return BlockWeights(
         bits=parts[0].bits,
         codes=np.concatenate([part.codes for part in parts]),
         scales=np.concatenate([part.scales for part in parts]),
-        offsets=np.concatenate(offsets) if offsets else None,
+        minimums=np.concatenate(minimums) if minimums else None,
     )
 
 
 def _read_q4_0(blocks: ByteArray) -> BlockWeights:
     """18 bytes a block: scale d (float16), 16 bytes of codes; value d * (q - 8)."""
     block = blocks.reshape(len(blocks), -1, 18)
-    return BlockWeights(bits=4, codes=_pair_neighbours(block[..., 2:]), scales=_halves(block[..., :2])[..., 0], offsets=None)
+    return BlockWeights(bits=4, codes=_halves_of_bytes(block[..., 2:]), scales=_halves(block[..., :2])[..., 0], minimums=None)
 
 
 def _read_q4_1(blocks: ByteArray) -> BlockWeights:
     """20 bytes a block: scale d and minimum m (float16), 16 bytes of codes; value d * q + m."""
     block = blocks.reshape(len(blocks), -1, 20)
     scales, minimums = np.moveaxis(_halves(block[..., :4]), -1, 0)
-    return BlockWeights(
-        bits=4, codes=_pair_neighbours(block[..., 4:]), scales=np.ascontiguousarray(scales), offsets=minimums + _ZERO_POINTS[4] * scales
-    )
+    return BlockWeights(bits=4, codes=_halves_of_bytes(block[..., 4:]), scales=scales, minimums=minimums)
 
 
 def _read_q8_0(blocks: ByteArray) -> BlockWeights:
     """34 bytes a block: scale d (float16), 32 signed bytes; value d * q. The codes become unsigned: q + 128."""
     block = blocks.reshape(len(blocks), -1, 34)
-    return BlockWeights(bits=8, codes=block[..., 2:] ^ np.uint8(128), scales=_halves(block[..., :2])[..., 0], offsets=None)
+    return BlockWeights(bits=8, codes=block[..., 2:] ^ np.uint8(128), scales=_halves(block[..., :2])[..., 0], minimums=None)
 
 
-def _halves(raw: ByteArray) -> FloatArray:
-    return np.ascontiguousarray(raw).view("<f2").astype(np.float32)
+def _halves(raw: ByteArray) -> HalfArray:
+    return np.ascontiguousarray(raw).view("<f2")
 
 
-def _pair_neighbours(packed: ByteArray) -> ByteArray:
-    """GGUF pairs inputs i and i + 16 of a block in one byte, MatMulNBits inputs 2i and 2i + 1."""
-    codes = np.concatenate([packed & 15, packed >> 4], axis=-1)
-    pairs: ByteArray = codes[..., 0::2] | (codes[..., 1::2] << 4)
-    return pairs
+def _halves_of_bytes(packed: ByteArray) -> ByteArray:
+    """GGUF pairs inputs i and i + 16 of a block in one byte."""
+    return np.concatenate([packed & 15, packed >> 4], axis=-1)

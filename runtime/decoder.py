@@ -32,10 +32,10 @@ class Decoder:
         self._binding = session.bind()
         shape = (1, dimensions.num_kv_heads, max_context_tokens, dimensions.head_width)
         places = [(layer, kind) for layer in range(dimensions.num_layers) for kind in _KINDS]
-        self._cache = [np.zeros(shape, dtype=np.float32) for _ in places]
+        self._cache = [np.zeros(shape, dtype=np.float16) for _ in places]
         for (layer, kind), buffer in zip(places, self._cache, strict=True):
-            self._binding.bind_input(Tensors.past(layer, kind), "cpu", 0, np.float32, shape, buffer.ctypes.data)
-            self._binding.bind_output(Tensors.present(layer, kind), "cpu", 0, np.float32, shape, buffer.ctypes.data)
+            self._binding.bind_input(Tensors.past(layer, kind), "cpu", 0, np.float16, shape, buffer.ctypes.data)
+            self._binding.bind_output(Tensors.present(layer, kind), "cpu", 0, np.float16, shape, buffer.ctypes.data)
 
     @property
     def length(self) -> int:

@@ -101,6 +101,11 @@ class LanguageModel:
         """Threads of the decoder."""
         return self._session.threads
 
+    @property
+    def decoder_kernel(self) -> str | None:
+        """What computes the decoder's own operators, in words."""
+        return self._session.decoder_kernel
+
     def check_fits(self, question: str, num_visual_tokens: int, options: GenerationOptions) -> None:
         """Check a question before anything runs.
 

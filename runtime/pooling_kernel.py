@@ -3,12 +3,11 @@
 Knows session options and the library; does not open sessions.
 """
 
-import mmap
 from pathlib import Path
 from typing import Any
 
-from redvillm.errors import BackendError
 from redvillm.kernels.ort_library import OrtProvider, ort_library_path, ort_library_providers
+from redvillm.runtime.custom_ops import holds, register_library
 
 CUSTOM_KERNEL = "redvillm_ort (custom kernel)"
 FUNCTION_BODY = "function body (standard operators)"
@@ -27,24 +26,11 @@ def choose_pooling_kernel(graph: Path, options: Any, provider: str) -> str | Non
     Raises:
         BackendError: the library is there, but it cannot be loaded or this onnxruntime does not take it.
     """
-    if not _holds(graph, _OPERATOR):
+    if not holds(graph, _OPERATOR):
         return None
     library = ort_library_path()
     # without a kernel for the provider, the function on the provider is better than the custom kernel on the CPU
     if library is None or _PROVIDERS.get(provider) not in ort_library_providers():
         return FUNCTION_BODY
-    try:
-        options.register_custom_ops_library(str(library))
-    except Exception as error:  # the library's errors have no common base
-        reason = " ".join(str(error).split())[:300]
-        raise BackendError(
-            f"{library} cannot be registered with this onnxruntime ({reason}); install redvillm again, see 'redvillm doctor'"
-        ) from error
+    register_library(library, options)
     return CUSTOM_KERNEL
-
-
-def _holds(path: Path, word: bytes) -> bool:
-    if not path.is_file() or path.stat().st_size == 0:
-        return False
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(word) >= 0

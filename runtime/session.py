@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import BackendError, BundleFileError, OptionsError
+from redvillm.runtime.decoder_kernel import choose_decoder_kernel
 from redvillm.runtime.pooling_kernel import choose_pooling_kernel
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -21,12 +22,15 @@ _ERRORS_ONLY = 3  # severity of ONNX Runtime's own log; failures come as excepti
 class Session:
     """An opened graph; `run` may be called from several threads. Made by `open_session`."""
 
-    def __init__(self, path: Path, session: Any, *, provider: str, threads: int, pooling_kernel: str | None) -> None:
+    def __init__(
+        self, path: Path, session: Any, *, provider: str, threads: int, pooling_kernel: str | None = None, decoder_kernel: str | None = None
+    ) -> None:
         self._path = path
         self._session = session
         self.provider = provider
         self.threads = threads
         self.pooling_kernel = pooling_kernel  # what runs SpatioTemporalPool, in words; None for a graph without it
+        self.decoder_kernel = decoder_kernel  # what runs the ops of a decoder, in words; None for a graph without them
 
     def run(self, output_names: list[str], feeds: dict[str, npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
         """Run the graph.
@@ -80,7 +84,10 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
             f"this onnxruntime has no {provider}; it has {', '.join(available)}. Install the extra that brings it, as 'redvillm doctor' says"
         )
     options = _options(runtime, check_threads(threads), spinning=spinning)
-    pooling_kernel = choose_pooling_kernel(path, options, provider)
+    kernels = {
+        "pooling_kernel": choose_pooling_kernel(path, options, provider),
+        "decoder_kernel": choose_decoder_kernel(path, options, provider),
+    }
     try:
         session = runtime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # the library's errors have no common base
@@ -88,7 +95,7 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
     running = session.get_providers()[0]
     if running != provider:
         raise BackendError(f"{path.name} was to run on {provider}, but onnxruntime chose {running}; 'redvillm doctor' says what is missing")
-    return Session(path, session, provider=provider, threads=options.intra_op_num_threads, pooling_kernel=pooling_kernel)
+    return Session(path, session, provider=provider, threads=options.intra_op_num_threads, **kernels)
 
 
 def check_threads(threads: int | None) -> int:

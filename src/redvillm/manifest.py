@@ -15,7 +15,7 @@ from typing import Any, Self
 from redvillm.errors import BundleFileError, BundleSchemaError, BundleTargetError
 from redvillm.files import atomic_file, sha256_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: weights in tiles, cache in float16
 MANIFEST_NAME = "manifest.json"
 TARGETS = ("cpu", "cuda", "tensorrt")
 STREAMS = ("spatial", "temporal", "motion")
@@ -52,7 +52,7 @@ class Tensors:
 
     @staticmethod
     def past(layer: int, kind: typing.Literal["key", "value"]) -> str:
-        """Name of a KV cache input, float32 [1, num_kv_heads, C, head_width]."""
+        """Name of a KV cache input, float16 [1, num_kv_heads, C, head_width]."""
         return f"past_key_values.{layer}.{kind}"
 
     @staticmethod
@@ -64,8 +64,9 @@ class Tensors:
 class Files:
     """File names of the other parts of a bundle."""
 
-    EMBEDDING_CODES = "embeddings.codes.npy"  # uint8 [V, H]; value = (code - 128) * scale of its block
-    EMBEDDING_SCALES = "embeddings.scales.npy"  # float32 [V, H / block]
+    # Sixteen tokens lie interleaved, four columns of each side by side: the layout in which a tied head multiplies them.
+    EMBEDDING_CODES = "embeddings.codes.npy"  # uint8 [V / 16, H / 32, 8, 16, 4]; value = (code - 128) * scale of its block
+    EMBEDDING_SCALES = "embeddings.scales.npy"  # float16 [V / 16, H / 32, 16]
     TOKENIZER = "tokenizer.json"
     CHAT_TEMPLATE = "chat_template.jinja"
 

@@ -98,8 +98,9 @@ def test_written_and_read(tmp_path: Path):
     [
         (lambda data: data.pop("files"), "files"),
         (lambda data: data.update(surprise=1), "surprise"),
-        (lambda data: data.update(schema_version=SCHEMA_VERSION + 1), "schema version 2"),
-        (lambda data: data.update(schema_version=True), "schema_version"),
+        (lambda data: data.update(schema_version=SCHEMA_VERSION + 1), f"schema version {SCHEMA_VERSION + 1}"),
+        (lambda data: data.update(schema_version=1), "schema version 1, this redvillm reads 2"),
+        (lambda data: data.update(schema_version=True), "schema version True"),
         (lambda data: data.update(schema_version="1"), "schema version"),
         (lambda data: data.update(name=7), "name"),
         (lambda data: data["dimensions"].update(num_frames=0), "num_frames"),

@@ -3,7 +3,7 @@
 import pytest
 
 from redvillm.errors import BundleFileError, BundleSchemaError, BundleTargetError, OptionsError
-from redvillm.manifest import MANIFEST_NAME, Graphs
+from redvillm.manifest import MANIFEST_NAME, SCHEMA_VERSION, Graphs
 from redvillm.runtime.bundle import open_bundle
 from redvillm.zoo import bundle_folder
 
@@ -72,7 +72,7 @@ def test_a_file_of_another_size(fake_bundle):
 
 def test_a_newer_schema(fake_bundle):
     path = fake_bundle / MANIFEST_NAME
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    path.write_text(path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'))
     with pytest.raises(BundleSchemaError, match="99"):
         open_at(fake_bundle)
 

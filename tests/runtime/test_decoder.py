@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from ort_op import require_library
 
 from redvillm.errors import ContextOverflowError, OptionsError
+from redvillm.kernels.decoder_library import decoder_op_level
 from redvillm.manifest import Graphs
+from redvillm.runtime import decoder_kernel
 from redvillm.runtime.decoder import Decoder
+from redvillm.runtime.decoder_kernel import FUNCTION_BODIES, custom_kernels
 from redvillm.runtime.session import open_session
 
 
@@ -21,10 +25,17 @@ def tiny(tmp_path_factory):
     return tiny_llama, folder
 
 
-@pytest.fixture
-def decoder(tiny):
+@pytest.fixture(params=["custom kernels", "function bodies"])
+def decoder(tiny, request, monkeypatch):
+    """The decoder with redvillm's ops and, as where they were not built, without."""
     tiny_llama, folder = tiny
-    return Decoder(open_session(folder / Graphs.DECODER, threads=1), tiny_llama.make_manifest().dimensions, 40)
+    if request.param == "function bodies":
+        monkeypatch.setattr(decoder_kernel, "ort_library_path", lambda: None)
+    else:
+        require_library()
+    session = open_session(folder / Graphs.DECODER, threads=1)
+    assert session.decoder_kernel == (custom_kernels(decoder_op_level()) if request.param == "custom kernels" else FUNCTION_BODIES)
+    return Decoder(session, tiny_llama.make_manifest().dimensions, 40)
 
 
 def embeddings_of(count, seed=0):

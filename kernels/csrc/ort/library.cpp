@@ -2,6 +2,8 @@
 #include <atomic>
 #include <string>
 
+#include "decoder_kernels.h"
+#include "decoder_ops.h"
 #include "pool_op.h"
 
 #define REDVILLM_EXPORT extern "C" __attribute__((visibility("default")))
@@ -10,13 +12,15 @@ namespace redvillm::ort {
 
 namespace {
 
-std::atomic<std::int64_t> num_calls[2];
+std::atomic<std::int64_t> num_calls[2], num_decoder_calls;
 
 // Made once and never destroyed: sessions point to it, and onnxruntime may be gone when static objects are.
 OrtCustomOpDomain* domain() {
     static OrtCustomOpDomain* const made = [] {
         Ort::CustomOpDomain domain{"redvillm"};
         domain.Add(&cpu_op());
+        for (const OrtCustomOp* op : block_linear_ops()) domain.Add(op);
+        domain.Add(&cached_attention_op());
 #if defined(REDVILLM_ORT_CUDA)
         domain.Add(&cuda_op());
 #endif
@@ -36,6 +40,10 @@ bool has_kernel(int provider) {
 
 void count_call(Provider provider) {
     num_calls[static_cast<int>(provider)].fetch_add(1, std::memory_order_relaxed);
+}
+
+void count_decoder_call() {
+    num_decoder_calls.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace redvillm::ort
@@ -64,4 +72,14 @@ REDVILLM_EXPORT std::int64_t redvillm_ort_calls(int provider) {
 // The version of ONNX Runtime's API that the library asks for: the second part of that onnxruntime's own version.
 REDVILLM_EXPORT int redvillm_ort_api_version() {
     return static_cast<int>(redvillm::ort::kApiVersion);
+}
+
+// How often an op of the decoder has been called in this process, refused calls included.
+REDVILLM_EXPORT std::int64_t redvillm_ort_decoder_calls() {
+    return redvillm::ort::num_decoder_calls.load(std::memory_order_relaxed);
+}
+
+// The CPU level that the decoder's ops run at.
+REDVILLM_EXPORT const char* redvillm_ort_decoder_level() {
+    return redvillm::supported_decoder_kernels().front()->level;
 }

@@ -1,0 +1,165 @@
+"""The operators of a decoder, redvillm::BlockLinear and redvillm::CachedAttention, as model-local functions of ONNX Runtime's own operators.
+
+A runtime that has kernels for them (libredvillm_ort.so) uses these and ignores the functions; any other computes the functions: slower, with 8-bit
+activations whose block sums are exact, and attention in float16. A function has no conditions, so every form of BlockLinear has a name of its own:
+overloads of one name exist since ONNX 1.16, but onnxruntime 1.22 confuses them. What depends on constants alone is folded when the graph is loaded.
+
+Knows operators; does not know weights or sizes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+DOMAIN = "redvillm"
+VERSION = 1
+BLOCK_LINEAR = "BlockLinear"
+CACHED_ATTENTION = "CachedAttention"
+MICROSOFT_DOMAIN = "com.microsoft"
+FUNCTION_OPSET = 21
+_BLOCK = 32
+_MIDDLE_OF_4_BITS = 8
+_INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level: the fast kernels, with activations in 8 bits per block
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearParts:
+    """Which optional parts a BlockLinear has."""
+
+    bits: int
+    minimums: bool
+    norm: bool = False
+    gate: bool = False
+    residual: bool = False
+
+    @property
+    def operator(self) -> str:
+        """Name of this form, for example 'BlockLinear_4bit_minimums_norm_gate'."""
+        optional = {"minimums": self.minimums, "norm": self.norm, "gate": self.gate, "residual": self.residual}
+        return "_".join([BLOCK_LINEAR, f"{self.bits}bit", *(name for name, present in optional.items() if present)])
+
+
+class _Body:
+    """Collects the nodes of a function; values are named after the operator that makes them."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+
+    def node(
+        self, operator: str, *inputs: str, output: str = "", domain: str = "", refer: dict[str, tuple[str, int]] | None = None, **given: Any
+    ) -> str:
+        """Add a node; `refer` gives attributes of the node the function's attributes: name -> (attribute, type)."""
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        node = helper.make_node(operator, list(inputs), [name], domain=domain, **given)
+        for attribute, (source, kind) in (refer or {}).items():
+            node.attribute.append(onnx.AttributeProto(name=attribute, ref_attr_name=source, type=kind))
+        self.nodes.append(node)
+        return name
+
+    def integers(self, *values: int) -> str:
+        return self.node("Constant", value_ints=list(values))
+
+    def byte(self, value: int) -> str:
+        return self.node("Constant", value=helper.make_tensor("", TensorProto.UINT8, [], [value]))
+
+    def function(self, name: str, inputs: list[str], outputs: list[str], attributes: list[str]) -> onnx.FunctionProto:
+        opsets = [helper.make_opsetid("", FUNCTION_OPSET), helper.make_opsetid(MICROSOFT_DOMAIN, 1)]
+        return helper.make_function(DOMAIN, name, inputs, outputs, self.nodes, opsets, attributes)
+
+
+def block_linear_function(parts: LinearParts) -> onnx.FunctionProto:
+    """Return activation(norm(x) @ weights.T) + residual, with the offsets of minimums as a product of their own.
+
+    MatMulNBits is fast for integer zero points only: `scale * code + minimum` is `scale * (code - 8)`, its own form, plus `minimum + 8 * scale` times
+    the sum of each block of x.
+    """
+    body, x = _Body(), "x"
+    if parts.norm:
+        x = _norm(body)
+    rows = body.node("Constant", refer={"value_int": ("num_outputs", onnx.AttributeProto.INT)})
+    rows = body.node("Reshape", rows, body.integers(1))
+    blocks = body.node("Slice", body.node("Shape", "scales"), body.integers(1), body.integers(2))
+    codes = _plain_codes(body, parts.bits, rows, blocks)
+    scales = _plain_blocks(body, "scales", rows, blocks)
+    value = body.node(
+        "MatMulNBits",
+        x,
+        codes,
+        scales,
+        domain=MICROSOFT_DOMAIN,
+        bits=parts.bits,
+        block_size=_BLOCK,
+        accuracy_level=_INT8_ACTIVATIONS,
+        refer={"K": ("num_inputs", onnx.AttributeProto.INT), "N": ("num_outputs", onnx.AttributeProto.INT)},
+    )
+    if parts.minimums:
+        middle = body.node("Mul", scales, body.node("Constant", value_float=float(_MIDDLE_OF_4_BITS)))
+        offsets = body.node("Add", _plain_blocks(body, "minimums", rows, blocks), middle)
+        in_blocks = body.node("Reshape", x, body.node("Concat", body.integers(0), blocks, body.integers(_BLOCK), axis=0))
+        sums = body.node("ReduceSum", in_blocks, body.integers(2), keepdims=0)
+        value = body.node("Gemm", sums, offsets, value, transB=1)
+    if parts.gate:
+        body.nodes.append(helper.make_node("Split", [value], ["gate", "up"], axis=-1, num_outputs=2))
+        value = body.node("Mul", body.node("QuickGelu", "gate", domain=MICROSOFT_DOMAIN, alpha=1.0), "up")
+    if parts.residual:
+        value = body.node("Add", value, "residual")
+    body.node("Identity", value, output="y")
+    inputs = ["x", "codes", "scales", "minimums", "norm_weight", "residual"]
+    return body.function(parts.operator, inputs, ["y"], ["bits", "num_inputs", "num_outputs", "epsilon", "activation"])
+
+
+def _norm(body: _Body) -> str:
+    """In this form ONNX Runtime makes one operator of it; that operator itself, inside of a function, crashed version 1.32."""
+    squares = body.node("Pow", "x", body.node("Constant", value_float=2.0))
+    mean = body.node("ReduceMean", squares, body.integers(-1))
+    epsilon = body.node("Constant", refer={"value_float": ("epsilon", onnx.AttributeProto.FLOAT)})
+    root = body.node("Sqrt", body.node("Add", mean, epsilon))
+    return body.node("Mul", body.node("Div", "x", root), "norm_weight")
+
+
+def _plain_codes(body: _Body, bits: int, rows: str, blocks: str) -> str:
+    """Undo the tiles: codes as MatMulNBits wants them, [out, in / 32, 32 * bits / 8], with two neighbours of 4 bits in a byte."""
+    if bits == 8:
+        plain = body.node("Transpose", "codes", perm=[0, 3, 1, 2, 4])
+        return _first_rows(body, plain, rows, blocks, _BLOCK)
+    four = body.byte(4)
+    low, high = body.node("BitwiseAnd", "codes", body.byte(15)), body.node("BitShift", "codes", four, direction="RIGHT")
+    axis = body.integers(3)
+    groups = body.node("Concat", body.node("Unsqueeze", low, axis), body.node("Unsqueeze", high, axis), axis=3)
+    plain = body.node("Reshape", body.node("Transpose", groups, perm=[0, 4, 1, 2, 3, 5]), body.integers(-1, 2))
+    body.nodes.append(helper.make_node("Split", [plain], ["even", "odd"], axis=1, num_outputs=2))
+    pairs = body.node("BitwiseOr", "even", body.node("BitShift", "odd", four, direction="LEFT"))
+    return _first_rows(body, pairs, rows, blocks, _BLOCK // 2)
+
+
+def _plain_blocks(body: _Body, values: str, rows: str, blocks: str) -> str:
+    """Undo the tiles of scales or minimums: float32 [out, in / 32]."""
+    plain = body.node("Reshape", body.node("Transpose", values, perm=[0, 2, 1]), body.node("Concat", body.integers(-1), blocks, axis=0))
+    kept = body.node("Slice", plain, body.integers(0), rows, body.integers(0))
+    return body.node("Cast", kept, to=TensorProto.FLOAT)
+
+
+def _first_rows(body: _Body, plain: str, rows: str, blocks: str, block_bytes: int) -> str:
+    shape = body.node("Concat", body.integers(-1), blocks, body.integers(block_bytes), axis=0)
+    return body.node("Slice", body.node("Reshape", plain, shape), body.integers(0), rows, body.integers(0))
+
+
+def cached_attention_function() -> onnx.FunctionProto:
+    """Return attention by GroupQueryAttention, in the float16 of the cache."""
+    body = _Body()
+    batch_axis = body.integers(0)
+    packed = body.node("Cast", body.node("Unsqueeze", "packed", batch_axis), to=TensorProto.FLOAT16)
+    tables = [body.node("Cast", table, to=TensorProto.FLOAT16) for table in ("cosines", "sines")]
+    heads = {name: (name, onnx.AttributeProto.INT) for name in ("num_heads", "kv_num_heads")}
+    inputs = [packed, "", "", "past_key", "past_value", "last_position", "sequence_length", *tables]
+    node = helper.make_node(
+        "GroupQueryAttention", inputs, ["attended_half", "present_key", "present_value"], domain=MICROSOFT_DOMAIN, do_rotary=1, rotary_interleaved=0
+    )
+    for attribute, (source, kind) in heads.items():
+        node.attribute.append(onnx.AttributeProto(name=attribute, ref_attr_name=source, type=kind))
+    body.nodes.append(node)
+    body.node("Squeeze", body.node("Cast", "attended_half", to=TensorProto.FLOAT), batch_axis, output="attended")
+    names = ["packed", "past_key", "past_value", "last_position", "sequence_length", "cosines", "sines"]
+    return body.function(CACHED_ATTENTION, names, ["attended", "present_key", "present_value"], ["num_heads", "kv_num_heads"])

@@ -1,0 +1,27 @@
+// The decoder's kernels for x86-64 processors with AVX2 and F16C.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+#include "decoder_kernels.h"
+
+#define REDVILLM_LEVEL decoder_avx2
+#define REDVILLM_LEVEL_NAME "avx2"
+#define REDVILLM_LEVEL_AVX2
+
+#if defined(__clang__)
+    #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+    #pragma GCC push_options
+    #pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include "level.h"
+
+#if defined(__clang__)
+    #pragma clang attribute pop
+#else
+    #pragma GCC pop_options
+#endif
