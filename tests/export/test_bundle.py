@@ -50,8 +50,8 @@ def test_a_bundle_is_complete_checked_and_reproducible(sources, tmp_path):
         "pooled streams",
         "visual tokens",
         "visual tokens of video.onnx, function body",
-        "first-token logits",
-        "greedy text",
+        "first-token logits, function body",
+        "greedy text, function body",
     }
     assert all(result.passed for result in manifest.parity)
     assert any(Graphs.DECODER in step for step in steps)
@@ -70,7 +70,7 @@ def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monk
 def test_a_wrong_decoder_fails_the_export(sources, tmp_path, monkeypatch):
     llm = tiny_llama.write_gguf(tmp_path / "other.gguf", seed=5)
     monkeypatch.setattr(bundle, "load_llama", lambda path: load_llama(llm))
-    with pytest.raises(ParityError, match="first-token logits"):
+    with pytest.raises(ParityError, match="first-token logits, function body"):
         bundle.export_bundle(NAME, tmp_path / "out")
 
 
