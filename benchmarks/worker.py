@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TextIO
 
 from redvillm.benchmarks.engine import Engine, Task
@@ -52,7 +53,12 @@ def _send(stream: TextIO, record: dict[str, Any]) -> None:
 
 
 def _peak_memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory, 10^6 bytes."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    # rusage would begin with the peak of the process that started this one
+    return next(int(line.split()[1]) for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ def test_help_imports_no_heavy_library():
         ["export", "redvillm-nano", "--target", "toaster"],
         ["fetch"],
         ["bench", "--runs", "0"],
+        ["bench", "--stream", "a.mp4", "--arrivals", "bursts"],
+        ["bench", "--stream", "a.mp4", "--compare", "colours"],
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
@@ -83,7 +85,9 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "error:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("2s", 2), ("500ms", 0.5), ("2", 2), ("1.5m", 90), (".5s", 0.5), ("2min", 120), (" 3s ", 3)])
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("2s", 2), ("500ms", 0.5), ("2", 2), ("1.5m", 90), (".5s", 0.5), ("2min", 120), ("1h", 3600), (" 3s ", 3)]
+)
 def test_durations(text: str, wanted: float):
     assert duration_s(text) == pytest.approx(wanted)
 

@@ -5,15 +5,15 @@ import math
 import re
 from collections.abc import Callable
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0}
+_UNITS_S = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def duration_s(text: str) -> float:
-    """Parse `2s`, `500ms`, `1.5m` or `2` (seconds) into seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|min|m|)", text.strip(), re.ASCII)
+    """Parse `2s`, `500ms`, `1.5m`, `1h` or `2` (seconds) into seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(ms|s|min|m|h|)", text.strip(), re.ASCII)
     value = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
     if not 0 < value <= 1e7:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a duration; write for example 2s, 500ms, 1.5m or 2 (seconds)")
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a duration; write for example 2s, 500ms, 1.5m, 1h or 2 (seconds)")
     return value
 
 
