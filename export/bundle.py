@@ -16,7 +16,7 @@ from redvillm.export.decoder import DecoderReport, export_decoder
 from redvillm.export.llama import load_llama
 from redvillm.export.nano import FAMILY, MAX_CONTEXT_TOKENS, MAX_FRAMES, SYSTEM_PROMPT, NanoSources, NanoVision, load_vision, locate_sources
 from redvillm.export.parity import Reference, check_parity
-from redvillm.export.vision import export_vision
+from redvillm.export.vision import DESCRIPTIONS, Precision, check_precision, export_vision
 from redvillm.files import atomic_directory
 from redvillm.kernels.ort_library import ORT_LIBRARY_NAME, ort_library_path
 from redvillm.manifest import (
@@ -40,44 +40,55 @@ _NEEDED_FREE_BYTES = 400_000_000
 
 
 def export_bundle(
-    model: str, out: Path, *, target: str = "cpu", force: bool = False, progress: Callable[[str], None] = lambda _: None, check: bool = True
+    model: str,
+    out: Path,
+    *,
+    target: str = "cpu",
+    vision: Precision = "int8",
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+    check: bool = True,
 ) -> Manifest:
     """Write the bundle of `model` for `target` to the folder `out`; `progress` gets one line a stage.
 
     The folder appears under its name when everything in it has been written and checked, and not before. The same weights and tools give
-    the same bytes. `check` = False leaves the parity gate out (and the manifest says so by an empty list).
+    the same bytes on the same machine. `vision` is the precision of vision.onnx; video.onnx stays in float32. `check` = False leaves the parity
+    gate out (and the manifest says so by an empty list).
 
     Raises:
-        OptionsError: an unknown model or target, or `out` exists and `force` is false.
+        OptionsError: an unknown model, target or precision, or `out` exists and `force` is false.
         FetchError: a weight has not been fetched.
         ParityError: an exported stage differs from its reference.
         ExportError: anything else that stops the export.
         StorageError: the disk is full or not writable.
     """
     _check_target(target)
+    check_precision(vision)
     chosen = zoo.model_named(model)
     _check_place(out, force=force)
     sources = locate_sources(chosen)
     with atomic_directory(out, replace=force) as folder:
-        manifest = _export_nano(chosen.name, sources, folder, target, progress, check=check)
+        manifest = _export_nano(chosen.name, sources, folder, target, precision=vision, progress=progress, check=check)
         manifest.write(folder)
     progress(f"bundle written to {out} ({sum(spec.size_bytes for spec in manifest.files.values()) / 1e6:.0f} MB)")
     return manifest
 
 
-def _export_nano(name: str, sources: NanoSources, folder: Path, target: str, progress: Callable[[str], None], *, check: bool) -> Manifest:
+def _export_nano(
+    name: str, sources: NanoSources, folder: Path, target: str, *, precision: Precision, progress: Callable[[str], None], check: bool
+) -> Manifest:
     progress("reading the vision encoder and the adapter")
     vision = load_vision(sources)
     progress(f"exporting {Graphs.DECODER} (4-bit values kept as they are)")
     decoder = export_decoder(sources.llm, folder, max_context_tokens=MAX_CONTEXT_TOKENS)
     dimensions = _dimensions(vision, decoder)
-    graphs = {Graphs.DECODER: decoder.graph, **_export_vision_graphs(vision, folder, progress)}
+    graphs = {Graphs.DECODER: decoder.graph, **_export_vision_graphs(vision, folder, precision, progress)}
     parity: tuple[ParityResult, ...] = ()
     if check:
         progress("comparing every stage with torch")
         reference = Reference(vision.encoder, vision.adapter, load_llama(sources.llm))
         prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, SYSTEM_PROMPT)
-        parity = check_parity(folder, reference, prompt, dimensions)
+        parity = check_parity(folder, reference, prompt, dimensions, precision)
         for result in parity:
             progress(f"  {result.stage}: {result.metric} {result.value:.4g} (limit {result.limit:g})")
         if ort_library_path() is None:
@@ -87,7 +98,12 @@ def _export_nano(name: str, sources: NanoSources, folder: Path, target: str, pro
         name=name,
         family=FAMILY,
         target=target,
-        precision={Graphs.VISION: "float32", Graphs.VIDEO: "float32", Graphs.ALIGN: "float32", Graphs.DECODER: "int4 weights, float16 cache"},
+        precision={
+            Graphs.VISION: DESCRIPTIONS[precision],
+            Graphs.VIDEO: "float32",
+            Graphs.ALIGN: "float32",
+            Graphs.DECODER: "int4 weights, float16 cache",
+        },
         dimensions=dimensions,
         streams=STREAMS,
         graphs=dict(sorted(graphs.items())),
@@ -99,10 +115,10 @@ def _export_nano(name: str, sources: NanoSources, folder: Path, target: str, pro
     )
 
 
-def _export_vision_graphs(vision: NanoVision, folder: Path, progress: Callable[[str], None]) -> dict[str, GraphSpec]:
+def _export_vision_graphs(vision: NanoVision, folder: Path, precision: Precision, progress: Callable[[str], None]) -> dict[str, GraphSpec]:
     graphs = {}
-    progress(f"exporting {Graphs.VISION}")
-    graphs[Graphs.VISION] = export_vision(vision.encoder, vision.image_size, folder / Graphs.VISION)
+    progress(f"exporting {Graphs.VISION} ({DESCRIPTIONS[precision]})")
+    graphs[Graphs.VISION] = export_vision(vision.encoder, vision.image_size, folder / Graphs.VISION, precision=precision)
     progress(f"exporting {Graphs.ALIGN}")
     graphs[Graphs.ALIGN] = export_align(vision.adapter, folder / Graphs.ALIGN)
     progress(f"exporting {Graphs.VIDEO}")

@@ -26,6 +26,7 @@ from redvillm.runtime.session import open_session
 from redvillm.runtime.source import make_source
 from redvillm.runtime.stream import LiveStream
 from redvillm.runtime.stream_options import StreamOptions
+from redvillm.runtime.vision_session import VisionBackend, open_vision_session
 from redvillm.runtime.watch import Watcher
 from redvillm.runtime.watched_clip import Clip
 from redvillm.runtime.window import Window
@@ -36,17 +37,19 @@ ClipSpec = str | os.PathLike[str] | Iterable[Any]
 class Model:
     """A Video LLM, loaded by `redvillm.load`. Use it from any thread; close it, or use it as a context manager."""
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, vision_backend: VisionBackend = "onnxruntime") -> None:
         """Load the graphs of a checked bundle; `threads` None uses what the machine has.
 
         Raises:
             BundleError: a graph or table that cannot be read.
-            BackendError: no usable onnxruntime, or a provider that does not run.
-            OptionsError: `threads` is not positive.
+            BackendError: no usable onnxruntime or openvino, or a provider that does not run.
+            OptionsError: `threads` is not positive, or an unknown backend.
         """
         folder, self._manifest = bundle.folder, bundle.manifest
         dimensions = self._manifest.dimensions
-        self._encoder = VisionEncoder(open_session(folder / Graphs.VISION, threads=threads), dimensions)
+        vision = open_vision_session(folder / Graphs.VISION, backend=vision_backend, threads=threads)
+        self._vision_provider = vision.provider
+        self._encoder = VisionEncoder(vision, dimensions)
         self._aligner = Aligner(open_session(folder / Graphs.ALIGN, threads=threads), dimensions, self._manifest.graphs[Graphs.ALIGN])
         self._watcher = Watcher(self._encoder, self._aligner, KernelClipPool(dimensions.num_motion_tokens), dimensions.image_size)
         self._worker = LanguageWorker(LanguageModel(folder, self._manifest, threads=threads, max_context_tokens=dimensions.max_context_tokens))
@@ -62,6 +65,11 @@ class Model:
     def provider(self) -> str:
         """What the language model really runs on, as ONNX Runtime reports it."""
         return self._worker.provider
+
+    @property
+    def vision_provider(self) -> str:
+        """What the vision encoder really runs on."""
+        return self._vision_provider
 
     @property
     def threads(self) -> int:
@@ -166,7 +174,14 @@ class Model:
         return num_frames
 
 
-def load(name_or_folder: str | os.PathLike[str], *, target: str = "cpu", threads: int | None = None, verify: Verify = "sha256") -> Model:
+def load(
+    name_or_folder: str | os.PathLike[str],
+    *,
+    target: str = "cpu",
+    threads: int | None = None,
+    verify: Verify = "sha256",
+    vision_backend: VisionBackend = "onnxruntime",
+) -> Model:
     """Load a bundle: a folder, or the name of a model that was exported into the user's cache.
 
     Args:
@@ -174,10 +189,11 @@ def load(name_or_folder: str | os.PathLike[str], *, target: str = "cpu", threads
         target: the target that the bundle must have been exported for.
         threads: threads of the graphs; None uses what the machine has.
         verify: 'sha256' reads every byte of the bundle, 'sizes' only compares sizes.
+        vision_backend: what runs the vision encoder, 'onnxruntime' or 'openvino' (extra `openvino`).
 
     Raises:
         BundleError: no bundle there, or an altered, unreadable or unfit one (its subclass says which).
         BackendError: a library that is missing or a provider that does not run.
         OptionsError: an illegal argument.
     """
-    return Model(open_bundle(name_or_folder, target=target, verify=verify), threads=threads)
+    return Model(open_bundle(name_or_folder, target=target, verify=verify), threads=threads, vision_backend=vision_backend)

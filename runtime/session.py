@@ -4,6 +4,7 @@ Knows onnxruntime; does not know what a graph computes.
 """
 
 import os
+import platform
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from redvillm.runtime.decoder_kernel import choose_decoder_kernel
 from redvillm.runtime.pooling_kernel import choose_pooling_kernel
 
 CPU_PROVIDER = "CPUExecutionProvider"
+_CPU_INFO = Path("/proc/cpuinfo")
 _ERRORS_ONLY = 3  # severity of ONNX Runtime's own log; failures come as exceptions
 
 
@@ -120,7 +122,19 @@ def _options(runtime: ModuleType, threads: int, *, spinning: bool) -> Any:
     # Perception and language share the cores: a thread that spins between runs takes them from the other.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Right everywhere, but half as fast where it is not needed.
+    options.add_session_config_entry("session.x64quantprecision", str(int(_products_saturate())))
     return options
+
+
+def _products_saturate() -> bool:
+    return platform.machine() in {"x86_64", "AMD64"} and _CPU_INFO.is_file() and products_saturate(_CPU_INFO.read_text(encoding="utf-8"))
+
+
+def products_saturate(cpu_info: str) -> bool:
+    """Return whether an x86 processor, as /proc/cpuinfo tells, adds pairs of 8-bit products in 16 bits: all without VNNI do."""
+    flags = {flag for line in cpu_info.splitlines() if line.startswith("flags") for flag in line.partition(":")[2].split()}
+    return bool(flags) and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 def _import_runtime() -> ModuleType:

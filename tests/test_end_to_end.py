@@ -62,8 +62,8 @@ def test_the_streaming_path_equals_the_graph_of_the_whole_clip(model, real_bundl
     (expected,) = session.run([Tensors.VISUAL_TOKENS], {Tensors.PIXELS: pixels})
     tokens = model.watch(clip).visual_tokens
     cosine = (tokens * expected).sum(-1) / (np.linalg.norm(tokens, axis=-1) * np.linalg.norm(expected, axis=-1))
-    # the same float32 graphs, cut in two; sums of the kernel in another order
-    assert cosine.min() > 0.9999
+    # the same float32 graphs, cut in two; sums of the kernel in another order. In 8 bits, what the parity gate allows
+    assert cosine.min() > (0.9999 if model.manifest.precision[Graphs.VISION] == "float32" else 0.98)
 
 
 def test_a_live_stream_of_the_clip_answers_with_the_age_of_its_frames(model, clip):

@@ -19,6 +19,7 @@ SCHEMA_VERSION = 2  # 2: weights in tiles, cache in float16
 MANIFEST_NAME = "manifest.json"
 TARGETS = ("cpu", "cuda", "tensorrt")
 STREAMS = ("spatial", "temporal", "motion")
+VISION_PRECISIONS = ("int8", "fp32")
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_IMAGE_SIZE = 8192
 

@@ -72,6 +72,7 @@ def test_help_imports_no_heavy_library():
         ["live", "--ask", "q", "--every", "soon"],
         ["live", "--rate", "0"],
         ["export", "redvillm-nano", "--target", "toaster"],
+        ["export", "redvillm-nano", "--vision", "int4"],
         ["fetch"],
         ["bench", "--runs", "0"],
         ["bench", "--stream", "a.mp4", "--arrivals", "bursts"],
@@ -163,16 +164,16 @@ def test_bench_becomes_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, isolated_cache: Path, capsys: pytest.CaptureFixture[str]):
     exported: list[tuple[Any, ...]] = []
 
-    def export_bundle(name: str, out: Path, *, target: str, force: bool, progress: Any) -> None:
+    def export_bundle(name: str, out: Path, *, target: str, vision: str, force: bool, progress: Any) -> None:
         progress("a step")
-        exported.append((name, out, target, force))
+        exported.append((name, out, target, vision, force))
 
     provide(monkeypatch, "redvillm.export", export_bundle=export_bundle)
     assert main(["export", "redvillm-nano"]) == 0
-    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--force"]) == 0
+    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--vision", "fp32", "--force"]) == 0
     assert exported == [
-        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", False),
-        ("some/folder", Path("here"), "cuda", True),
+        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", "int8", False),
+        ("some/folder", Path("here"), "cuda", "fp32", True),
     ]
     captured = capsys.readouterr()
     assert "a step" in captured.err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redvillm import doctor
-from redvillm.doctor import Check, Status, distributions, installation, pooling_op, providers, report, storage, subprobe, video
+from redvillm.doctor import Check, Status, distributions, installation, openvino, pooling_op, providers, report, storage, subprobe, video
 from redvillm.doctor.onnx_probe_model import probe_model
 from redvillm.kernels import ort_library
 
@@ -41,6 +41,27 @@ def test_the_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(providers, "run_subprobe", lambda module, argument, timeout_s: answer)
     check = providers.check_provider("CUDAExecutionProvider")
     assert check.detail == "listed, but does not work: libcublasLt.so.13: cannot open shared object file"
+
+
+def test_no_openvino_is_fine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(openvino, "installed", lambda names: {})
+    (check,) = openvino.check_openvino()
+    assert check.status is Status.OK
+    assert "optional" in check.detail
+
+
+def test_an_openvino_that_does_not_compute_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(openvino, "installed", lambda names: {"openvino": "2026.4.1"})
+    monkeypatch.setattr(openvino, "run_subprobe", lambda module, argument, timeout_s: {"works": False, "reason": "OpenVINO chose GPU"})
+    (check,) = openvino.check_openvino()
+    assert check.status is Status.WARNING
+    assert "OpenVINO chose GPU" in check.detail
+
+
+def test_openvino_really_computes():
+    pytest.importorskip("openvino", reason="openvino is not installed (extra openvino)")
+    (check,) = openvino.check_openvino()
+    assert (check.status, check.fix) == (Status.OK, "")
 
 
 def test_no_onnxruntime(monkeypatch: pytest.MonkeyPatch):
@@ -210,5 +231,5 @@ def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_this_machine():
     checks = doctor.examine()
-    assert {check.group for check in checks} == {"installation", "onnxruntime", "video", "storage"}
+    assert {check.group for check in checks} == {"installation", "onnxruntime", "openvino", "video", "storage"}
     assert [check for check in checks if check.status is Status.FAILURE] == []

@@ -59,6 +59,29 @@ def test_a_bundle_is_complete_checked_and_reproducible(sources, tmp_path):
     assert again.files == manifest.files
 
 
+def test_the_precision_of_the_vision_encoder_is_chosen_and_told(sources, tmp_path):
+    exact = bundle.export_bundle(NAME, tmp_path / "exact", vision="fp32")
+    small = bundle.export_bundle(NAME, tmp_path / "small")
+    assert exact.precision[Graphs.VISION] == "float32"
+    assert "int8" in small.precision[Graphs.VISION]
+    assert exact.graphs == small.graphs  # the runtime sees no difference
+    differing = {name for name in exact.files if exact.files[name] != small.files[name]}
+    assert differing == {Graphs.VISION}
+    limits = [{result.metric: result.limit for result in manifest.parity if result.stage == "vision features"} for manifest in (exact, small)]
+    assert limits[0]["smallest cosine over patches"] > limits[1]["smallest cosine over patches"]
+    with pytest.raises(OptionsError, match="int8, fp32"):
+        bundle.export_bundle(NAME, tmp_path / "wrong", vision="int4")
+
+
+def test_an_8_bit_encoder_that_is_wrong_fails_the_export(sources, tmp_path, monkeypatch):
+    torch.manual_seed(9)
+    other = TinyEncoder().eval()
+    monkeypatch.setattr(bundle, "export_vision", lambda encoder, size, path, precision: export_vision(other, size, path, precision=precision))
+    with pytest.raises(ParityError, match="'vision features'"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+    assert left_over(tmp_path) == []
+
+
 def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monkeypatch):
     other = Adapter(SIZES).eval()
     monkeypatch.setattr(bundle, "export_align", lambda adapter, path: export_align(other, path))
@@ -119,4 +142,4 @@ def test_widths_must_match(sources, tmp_path, monkeypatch):
         bundle.export_bundle(NAME, tmp_path / "out")
 
 
-export_align, load_llama = bundle.export_align, bundle.load_llama
+export_align, export_vision, load_llama = bundle.export_align, bundle.export_vision, bundle.load_llama

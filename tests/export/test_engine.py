@@ -63,8 +63,8 @@ def test_the_default_model_with_the_plugin(real_bundle, tmp_path, architecture):
 
 
 @pytest.mark.bundle
-@pytest.mark.parametrize("name", ["video.onnx", "vision.onnx", "align.onnx"])
-def test_every_vision_graph_of_the_default_model_without_plugin(real_bundle, tmp_path, name):
+@pytest.mark.parametrize("name", ["video.onnx", "align.onnx"])  # vision.onnx of target cpu is in a form for ONNX Runtime
+def test_the_other_graphs_of_the_default_model_without_plugin(real_bundle, tmp_path, name):
     report = build_engine(real_bundle / name, options(pooling="function"), folder=tmp_path)
     assert [layer.type for layer in report.pooling_layers].count("REDUCE") == (2 if name == "video.onnx" else 0)
     assert report.plugin_calls == {}

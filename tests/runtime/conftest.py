@@ -83,6 +83,8 @@ class FakeEncoder:
 class FakeVisionSession:
     """The fake encoder as a graph."""
 
+    provider = "FakeExecutionProvider"
+
     def __init__(self) -> None:
         self._encoder = FakeEncoder()
 
@@ -272,7 +274,8 @@ def fake_parts(monkeypatch: pytest.MonkeyPatch, language: FakeLanguage) -> FakeL
     from redvillm.runtime import model
 
     sessions = {Graphs.VISION: FakeVisionSession, Graphs.ALIGN: FakeAlignSession}
-    monkeypatch.setattr(model, "open_session", lambda path, **_: sessions[path.name]())
+    for opener in ("open_session", "open_vision_session"):
+        monkeypatch.setattr(model, opener, lambda path, **_: sessions[path.name]())
     monkeypatch.setattr(model, "LanguageModel", lambda folder, manifest, **_: language)
     return language
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from redvillm.errors import BackendError, BundleFileError, OptionsError
-from redvillm.runtime.session import CPU_PROVIDER, check_threads, open_session
+from redvillm.runtime.session import CPU_PROVIDER, check_threads, open_session, products_saturate
 
 
 @pytest.fixture
@@ -93,3 +93,12 @@ def test_a_missing_onnxruntime_tells_what_to_install(doubling_graph, monkeypatch
 def test_illegal_threads(threads):
     with pytest.raises(OptionsError, match="threads is"):
         check_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx2 fma", True), ("fpu avx2 avx512f", True), ("avx2 avx512_vnni", False), ("avx2 avx_vnni", False), ("", False)],
+)
+def test_processors_without_vnni_are_told(flags, expected):
+    info = f"processor\t: 0\nmodel name\t: avx_vnni in a name\nflags\t\t: {flags}\n" * 2
+    assert products_saturate(info) == expected

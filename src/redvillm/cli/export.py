@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from redvillm.cli.options import Commands
-from redvillm.manifest import TARGETS
+from redvillm.manifest import TARGETS, VISION_PRECISIONS
 
 
 def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.ArgumentParser) -> None:
@@ -18,6 +18,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     )
     parser.add_argument("name", metavar="NAME", help="a model that 'redvillm models' lists")
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="what the bundle is for (default: %(default)s)")
+    parser.add_argument("--vision", choices=VISION_PRECISIONS, default="int8", help="precision of the vision encoder (default: %(default)s)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the bundle (default: in the cache, where 'redvillm ask' finds it)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     parser.set_defaults(run=run)
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from redvillm.zoo import bundle_folder
 
     out = arguments.out or bundle_folder(arguments.name, arguments.target)
-    export_bundle(arguments.name, out, target=arguments.target, force=arguments.force, progress=_show)
+    export_bundle(arguments.name, out, target=arguments.target, vision=arguments.vision, force=arguments.force, progress=_show)
     print(out)
     return 0
 

@@ -5,6 +5,7 @@ import json
 
 from redvillm.doctor.check import Check, Status
 from redvillm.doctor.installation import check_installation
+from redvillm.doctor.openvino import check_openvino
 from redvillm.doctor.pooling_op import check_pooling_op
 from redvillm.doctor.providers import check_providers
 from redvillm.doctor.storage import check_storage
@@ -15,7 +16,7 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold r
 
 def examine() -> list[Check]:
     """Look at the whole machine; takes some seconds, since every provider and camera is really tried."""
-    return [*check_installation(), *check_providers(), check_pooling_op(), *check_video(), *check_storage()]
+    return [*check_installation(), *check_providers(), *check_openvino(), check_pooling_op(), *check_video(), *check_storage()]
 
 
 def can_run(checks: list[Check]) -> bool:

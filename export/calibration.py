@@ -1,0 +1,38 @@
+"""Frames that come with the package: those that every export is checked on, and those that quantization is calibrated with.
+
+Knows one image file; does not know encoders. The same frames every time, whatever else was fetched, so that an export gives the same bytes.
+"""
+
+from importlib import resources
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+
+_CROP_SHARE = 0.75
+
+
+def parity_frames(image_size: int) -> Frames:
+    """Return the real frames that ship with the package, RGB uint8 [8, size, size, 3]."""
+    return _resized(_shipped(), image_size)
+
+
+def calibration_frames(image_size: int) -> Frames:
+    """Return RGB uint8 [24, size, size, 3]: the same scenes mirrored, whole and in two crops each; none of them is a parity frame."""
+    mirrored = [frame[:, ::-1] for frame in _shipped()]
+    side = int(mirrored[0].shape[0] * _CROP_SHARE)
+    crops = [crop for frame in mirrored for crop in (frame[:side, :side], frame[-side:, -side:])]
+    return _resized([*mirrored, *crops], image_size)
+
+
+def _shipped() -> list[Frames]:
+    strip = cv2.imread(str(resources.files("redvillm.export") / "assets" / "parity_frames.jpg"), cv2.IMREAD_COLOR_RGB)
+    assert strip is not None
+    return [np.asarray(frame, dtype=np.uint8) for frame in np.split(strip, strip.shape[1] // strip.shape[0], axis=1)]
+
+
+def _resized(frames: list[Frames], image_size: int) -> Frames:
+    size = (image_size, image_size)
+    return np.stack([np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) for frame in frames])
