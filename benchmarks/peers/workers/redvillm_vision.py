@@ -6,7 +6,7 @@ from typing import Any
 from redvillm.manifest import Graphs
 from redvillm.runtime.bundle import open_bundle
 from redvillm.runtime.encoder import VisionEncoder
-from redvillm.runtime.session import open_session
+from redvillm.runtime.vision_session import open_vision_session
 
 
 class Engine:
@@ -14,7 +14,7 @@ class Engine:
         bundle = open_bundle(config["model"], target="cpu", verify="sizes")
         self._precision = bundle.manifest.precision[Graphs.VISION]
         path = bundle.folder / Graphs.VISION
-        self._session = open_session(path, threads=config["threads"])
+        self._session = open_vision_session(path, threads=config["threads"])
         self._encoder = VisionEncoder(self._session, bundle.manifest.dimensions)
         self._weight_bytes = path.stat().st_size
 
