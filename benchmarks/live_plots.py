@@ -27,6 +27,7 @@ def _draw(record: LiveRecord, names: Sequence[str]) -> dict[str, Figure]:
     if any(_is_counted(answer) for answer in record.answers):
         found["latency-distribution"] = _distributions(record, names)
         found["latency-over-time"] = _latencies(record, names)
+        found["since-opening"] = _since_opening(record, names)
     frames = (lambda rate: rate.used_fps, lambda rate: rate.captured_fps)
     found["frames"] = _over_time(record, names, "frames per second: used (line), captured (dots)", frames)
     found["processor"] = _over_time(record, names, "processor cores used", (lambda rate: rate.cpu_cores,))
@@ -65,6 +66,28 @@ def _latencies(record: LiveRecord, names: Sequence[str]) -> Figure:
     axes.set(title="TTFT of each answer, milliseconds")
     axes.set_ylim(bottom=0)
     _legend(axes, wanted=len(names) > 1)
+    return figure
+
+
+def _since_opening(record: LiveRecord, names: Sequence[str]) -> Figure:
+    """Draw tokens, memory and TTFT over the age of the stream, one segment of a variant over the other; warm-up included, since streams grow then."""
+    figure, (tokens, memory, ttft) = new_figure(columns=3)
+    for segment, group in groupby(record.samples, lambda sample: sample.segment):
+        samples = list(group)
+        start_s, variant = samples[0].time_s, samples[0].variant
+        label = names[variant] if segment == variant else "_nolegend_"
+        answers = [answer for answer in record.answers if answer.segment == segment and answer.error is None]
+        ages_s = [answer.time_s - start_s for answer in answers]
+        colour = SERIES[variant]
+        tokens.step(ages_s, [answer.num_visual_tokens for answer in answers], where="post", color=colour, label=label)
+        memory.plot([sample.time_s - start_s for sample in samples], [sample.rss_mb for sample in samples], color=colour, label=label)
+        ttfts_ms = [answer.latencies_ms["ttft_ms"] for answer in answers]
+        ttft.plot(ages_s, ttfts_ms, _MARKERS[variant % 4], markersize=3, markeredgewidth=0, color=colour)
+    for axes, title in ((tokens, "visual tokens"), (memory, "resident memory, MB"), (ttft, "TTFT, milliseconds")):
+        axes.set(title=title, xlabel="seconds since the stream was opened")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+    _legend(memory, wanted=len(names) > 1, above=False)
     return figure
 
 

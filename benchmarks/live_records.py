@@ -7,6 +7,7 @@ LATENCIES = (
     ("frame_to_first_token_ms", "newest frame to first token"),
     ("frame_to_last_token_ms", "newest frame to last token"),
     ("age_newest_ms", "age of evidence, newest frame"),
+    ("age_confirmed_ms", "age of evidence, confirmed"),
     ("ttft_ms", "TTFT, from asking"),
     ("queue_ms", "  waiting for its turn"),
     ("align_ms", "  alignment"),

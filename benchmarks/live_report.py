@@ -58,8 +58,15 @@ def how_measured(report: LiveReport) -> str:
     spread = "at random (Poisson)" if request.arrivals == "poisson" else "at equal intervals"
     return (
         f"{request.source}, {turns}{request.duration_s:g} s measured after {request.warmup_s:g} s of warm-up, a question every {request.every_s:g} s "
-        f"{spread}, seed {request.seed}, at most {request.rate_hz:g} frames/s into the window, answers of at most {request.max_new_tokens} tokens"
+        f"{spread}, seed {request.seed}, at most {request.rate_hz:g} frames/s looked at, {_how_seen(request)}, answers of at most "
+        f"{request.max_new_tokens} tokens"
     )
+
+
+def _how_seen(request: LiveBenchRequest) -> str:
+    """Say what all variants have in common."""
+    words = {"window": f"window {request.window}", "gate": f"gate {request.gate}", "speed": f"speed {request.speed}"}
+    return ", ".join(text for name, text in words.items() if name != request.compare)
 
 
 def latency_cell(summary: Summary | None) -> str:
@@ -80,7 +87,7 @@ def other_rows(variant: VariantSummary) -> list[tuple[str, str]]:
         ("visual tokens", "-" if tokens is None else f"{tokens.p50:.0f}"),
         ("frames/s captured, used", f"{variant.captured_fps:.1f}, {variant.used_fps:.1f}"),
         ("drops per second", drops),
-        ("processor cores used, by others", f"{variant.cpu_cores:.2f}, {variant.other_cpu_cores:.2f}"),
+        ("processor cores used, by others", f"{variant.cpu_cores:.3f}, {variant.other_cpu_cores:.2f}"),
         ("peak memory, MB", f"{variant.peak_rss_mb:.0f}"),
         ("threads, file descriptors, at most", f"{variant.max_threads}, {variant.max_descriptors}"),
     ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from redvillm.benchmarks.arrivals import ARRIVALS, Arrivals
 from redvillm.errors import OptionsError
@@ -30,7 +30,13 @@ class Variant:
 
 
 _PLAIN = Variant("background prefill")
-COMPARISONS = MappingProxyType({"prefill": (_PLAIN, Variant("no background prefill", MappingProxyType({"prefill_in_background": False})))})
+COMPARISONS = MappingProxyType(
+    {
+        "prefill": (_PLAIN, Variant("no background prefill", MappingProxyType({"prefill_in_background": False}))),
+        "window": (Variant("rolling", MappingProxyType({"window": "rolling"})), Variant("memory", MappingProxyType({"window": "memory"}))),
+        "gate": (Variant("gate", MappingProxyType({"gate": "duplicates"})), Variant("no gate", MappingProxyType({"gate": "none"}))),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,7 @@ class LiveBenchRequest:
         max_evidence_age_s: a question answers from the window in the cache while its newest frame is at most so old.
         max_new_tokens: longest answer.
         threads: of the model; None uses what the machine has.
+        window: the field of StreamOptions; likewise `gate` and `speed`. A comparison of one of them tries both of its values.
         compare: a key of COMPARISONS, or None for the plain run.
         soak: end with a verdict however short the run was.
         out: folder for report.html, plots and figures; None writes nothing.
@@ -69,6 +76,9 @@ class LiveBenchRequest:
     max_evidence_age_s: float = 1.0
     max_new_tokens: int = 32
     threads: int | None = None
+    window: Literal["rolling", "memory"] = "rolling"
+    gate: Literal["duplicates", "none"] = "duplicates"
+    speed: Literal["own", "max"] = "own"
     compare: str | None = None
     soak: bool = False
     out: Path | None = None

@@ -77,7 +77,7 @@ class _Segment:
 
     def play(self) -> None:
         """Open the stream, ask and sample until the end of the segment, collect the last answers, close."""
-        with self._model.open(self._request.source, options=_stream_options(self._request, self._request.variants[self._variant])) as stream:
+        with self._model.open(self._request.source, options=stream_options(self._request, self._request.variants[self._variant])) as stream:
             self._opened_s = time.perf_counter()
             next_sample_s = 0.0
             while (now_s := self._now_s()) < self._length_s:
@@ -133,7 +133,8 @@ class _Segment:
             self._write(due_s, error=str(answer.error))
             return
         timings, stats = answer.timings, answer.stats
-        found = {key: getattr(timings, key, None) for key, _ in LATENCIES} | {"age_newest_ms": answer.evidence.age_newest_ms}
+        found = {key: getattr(timings, key, None) for key, _ in LATENCIES}
+        found |= {key: getattr(answer.evidence, key) for key in ("age_newest_ms", "age_confirmed_ms")}
         self._log.answers.append(
             AnswerRecord(
                 variant=self._variant,
@@ -173,6 +174,14 @@ class _Segment:
         self._log.progress(time.perf_counter() - self._log.start_s)
 
 
-def _stream_options(request: LiveBenchRequest, variant: Variant) -> StreamOptions:
-    plain = {"rate_hz": request.rate_hz, "loop": True, "max_evidence_age_ms": request.max_evidence_age_s * 1e3}
+def stream_options(request: LiveBenchRequest, variant: Variant) -> StreamOptions:
+    """Return the options of a stream that is run as `variant`."""
+    plain = {
+        "rate_hz": request.rate_hz,
+        "loop": True,
+        "max_evidence_age_ms": request.max_evidence_age_s * 1e3,
+        "window": request.window,
+        "gate": request.gate,
+        "speed": request.speed,
+    }
     return StreamOptions(**{**plain, **variant.changes})

@@ -18,6 +18,8 @@ from redvillm.runtime.sampler import SpreadSampler, TimeSampler
 from redvillm.runtime.source import SourceLimits, is_cut_short
 from redvillm.runtime.source_file import open_clip
 from redvillm.runtime.timings import Stopwatch
+from redvillm.runtime.trace_capture import TraceCapture
+from redvillm.runtime.trace_format import TRACE_SUFFIX
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +37,14 @@ class SampledFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipExtent:
-    """What a clip turned out to hold."""
+    """What a clip turned out to hold; `fault` says in words why reading ended early, where the file tells."""
 
     num_frames: int
     num_damaged: int
     last_frame_s: float
     duration_s: float
     declared_duration_s: float | None
+    fault: str | None = None
 
     def is_cut_short(self) -> bool:
         """Whether clearly less was decoded than the header declares."""
@@ -68,11 +71,11 @@ class ClipPass:
             SourceNotFoundError, SourceFormatError: see `open_clip`; also when there is no frame at all.
             BackendError: no usable cv2.
         """
-        with open_clip(self._path, SourceLimits()) as capture:
+        with TraceCapture(self._path) if self._path.suffix == TRACE_SUFFIX else open_clip(self._path, SourceLimits()) as capture:
             self.plan_duration_s = self._plan_duration_s or capture.declared_duration_s
             yield from self._frames(capture)
 
-    def _frames(self, capture: Capture) -> Iterator[SampledFrame]:
+    def _frames(self, capture: Capture | TraceCapture) -> Iterator[SampledFrame]:
         period_s = 1.0 / (capture.frames_per_s or DEFAULT_FRAMES_PER_S)
         num_wanted = self._num_frames if self.plan_duration_s else 0
         sampler = TimeSampler(duration_s=self.plan_duration_s or 0.0, num_frames=num_wanted, period_s=period_s)
@@ -95,13 +98,14 @@ class ClipPass:
             last_frame_s=last_s,
             duration_s=last_s + period_s,
             declared_duration_s=capture.declared_duration_s,
+            fault=capture.fault,
         )
 
-    def _grab(self, capture: Capture) -> float | None:
+    def _grab(self, capture: Capture | TraceCapture) -> float | None:
         with self._stopwatch.measure("decode"):
             return capture.grab()
 
-    def _sample(self, capture: Capture, index: int, time_s: float) -> SampledFrame | None:
+    def _sample(self, capture: Capture | TraceCapture, index: int, time_s: float) -> SampledFrame | None:
         with self._stopwatch.measure("decode"):
             pixels = capture.retrieve()
         if pixels is None:

@@ -56,6 +56,21 @@ class Aligner:
         }
         return sum(sizes[name] for name in self._names)
 
+    @property
+    def num_spatial_tokens(self) -> int:
+        """How many of the visual tokens, the first ones, are spatial tokens."""
+        return self._dimensions.num_patches
+
+    def align_spatial(self, pooled: PooledStreams) -> npt.NDArray[np.float32]:
+        """Return the spatial tokens only, float32 [N, H], read-only.
+
+        Raises:
+            BackendError: as `align`.
+        """
+        tokens = self.align(pooled)[: self.num_spatial_tokens].copy()
+        tokens.flags.writeable = False
+        return tokens
+
     def align(self, pooled: PooledStreams) -> npt.NDArray[np.float32]:
         """Return the visual tokens, float32 [num_visual_tokens, H], read-only.
 

@@ -31,6 +31,11 @@ class Frame:
     is_bgr: bool = False
 
 
+def time_of(frame: Frame, by_clip_time: bool) -> float:
+    """Return the time that counts: that of its capture, or its place in the clip if that is asked for and there is one; seconds."""
+    return frame.clip_time_s if by_clip_time and frame.clip_time_s is not None else frame.captured_s
+
+
 def check_pixels(value: Any) -> Pixels:
     """Return `value` if it is uint8 [height, width, 3] with at least one pixel.
 

@@ -5,12 +5,16 @@ Runs in the language thread. Knows the perception and the alignment; does not kn
 
 import time
 
+import numpy as np
+import numpy.typing as npt
+
 from redvillm.errors import RedvillmError, SourceError, SourceLostError, StreamClosedError
 from redvillm.runtime.capture import CaptureThread
 from redvillm.runtime.drops import FrameLedger
 from redvillm.runtime.encoder import Aligner
-from redvillm.runtime.evidence import Evidence, Grounds, Turn, VisualPrefix
+from redvillm.runtime.evidence import Evidence, Grounds, RememberedSpan, Turn, VisualPrefix
 from redvillm.runtime.health import HealthReport, SourceHealth, SourceState
+from redvillm.runtime.memory import Chunk
 from redvillm.runtime.perception import PerceptionThread
 from redvillm.runtime.stream_options import StreamOptions
 from redvillm.runtime.timings import PerceptionTimings, Stopwatch
@@ -20,7 +24,9 @@ _STALL_S = 2.0
 
 
 class LiveGrounds:
-    """Finds the grounds of live questions, and what to prefill for those to come. A snapshot is aligned once and gives one prefix.
+    """Finds the grounds of live questions, and what to prefill for those to come.
+
+    A snapshot is aligned once and gives one prefix; a remembered chunk is aligned once and is one segment of every prefix that has it.
 
     All methods but `report` are called in the language thread.
     """
@@ -44,6 +50,7 @@ class LiveGrounds:
         self._aligner = aligner
         self._options = options
         self._start_s = time.perf_counter()
+        self._chunk_tokens: dict[Chunk, npt.NDArray[np.float32]] = {}
         self._aligned: tuple[Snapshot, VisualPrefix] | None = None
         self._loaded: tuple[Snapshot, VisualPrefix] | None = None
 
@@ -80,8 +87,8 @@ class LiveGrounds:
     def find(self, turn: Turn, max_evidence_age_ms: float) -> Grounds:
         """Return the window to answer from; before the first frame, wait for it as long as `turn.give_up()` is false.
 
-        That is the one whose visual prefix is in the cache while its newest frame is at most `max_evidence_age_ms` old and the source goes on,
-        else the newest.
+        That is the one whose visual prefix is in the cache while it was confirmed at most `max_evidence_age_ms` ago and the source goes on, else the
+        newest.
 
         Raises:
             SourceError: no frame came (its subclass says why).
@@ -100,7 +107,7 @@ class LiveGrounds:
         decode_ms, align_ms = self._capture.decode_ms, stopwatch.spent_ms("align")
         return Grounds(
             prefix=prefix,
-            evidence=self._evidence(snapshot),
+            evidence=self._evidence(snapshot, prefix),
             timings=PerceptionTimings(
                 decode_ms=decode_ms,
                 preprocess_ms=snapshot.preprocess_ms,
@@ -109,17 +116,19 @@ class LiveGrounds:
                 align_ms=align_ms,
                 wall_ms=decode_ms + snapshot.preprocess_ms + snapshot.encode_ms + snapshot.pool_ms + align_ms,
             ),
-            newest_frame_s=snapshot.captured_s[-1],
+            newest_frame_s=snapshot.confirmation.seen_s,
         )
 
     def _is_fresh(self, snapshot: Snapshot, max_evidence_age_ms: float) -> bool:
         """Whether to answer from `snapshot` although there is a newer one; not at the end of a source, which is what is asked about then."""
-        age_ms = (time.perf_counter() - snapshot.captured_s[-1]) * 1e3
+        age_ms = (time.perf_counter() - snapshot.confirmation.seen_s) * 1e3
         return age_ms <= max_evidence_age_ms and not self._health.report.is_final
 
     def _align(self, snapshot: Snapshot) -> VisualPrefix:
         if self._aligned is None or self._aligned[0] is not snapshot:
-            self._aligned = (snapshot, VisualPrefix((self._aligner.align(snapshot.pooled),)))
+            known = self._chunk_tokens
+            self._chunk_tokens = {chunk: known[chunk] if chunk in known else self._aligner.align_spatial(chunk) for chunk in snapshot.remembered}
+            self._aligned = (snapshot, VisualPrefix((*self._chunk_tokens.values(), self._aligner.align(snapshot.pooled))))
         return self._aligned[1]
 
     def _no_frame_error(self, given_up: bool) -> RedvillmError:
@@ -132,7 +141,7 @@ class LiveGrounds:
             return SourceLostError(f"{self._source_name} ended before its first frame")
         return SourceError(f"{self._source_name} gave no frame within {self._options.first_frame_timeout_s:g} s ({report.message})")
 
-    def _evidence(self, snapshot: Snapshot) -> Evidence:
+    def _evidence(self, snapshot: Snapshot, prefix: VisualPrefix) -> Evidence:
         now_s = time.perf_counter()
         report = self.report(now_s)
         counts = self._ledger.counts()
@@ -146,5 +155,16 @@ class LiveGrounds:
             frames_captured=counts.captured,
             drops={reason.value: number for reason, number in counts.drops.items()},
             snapshot_version=snapshot.version,
+            age_confirmed_ms=(now_s - snapshot.confirmation.seen_s) * 1e3,
+            remembered=tuple(
+                RememberedSpan(
+                    age_oldest_ms=(now_s - chunk.captured_s[0]) * 1e3,
+                    age_newest_ms=(now_s - chunk.captured_s[1]) * 1e3,
+                    clip_times_s=chunk.clip_times_s,
+                    num_frames=chunk.num_frames,
+                    num_visual_tokens=len(tokens),
+                )
+                for chunk, tokens in zip(snapshot.remembered, prefix.segments, strict=False)  # the window's own tokens come last
+            ),
             notes=() if is_running else (f"the source is {report.state}: {report.message}",),
         )

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.health import SourceState
-from redvillm.runtime.report import answer_document, answer_lines, event_document, event_line, evidence_line, status_document
+from redvillm.runtime.report import answer_document, answer_lines, event_document, event_line, evidence_line, recording_line, status_document
 from redvillm.runtime.stream_status import StreamStatus
 
 _STATUS_EVERY_S = 1.0
@@ -65,17 +65,21 @@ class JsonOutput:
 
 
 class PlainOutput:
-    """Lines of text: changes of the source's state, questions and answers."""
+    """Lines of text: changes of the source's state and the end of a recording, questions and answers."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._state: SourceState | None = None
+        self._told_stop = False
 
     def show(self, status: StreamStatus, answers: list[Answer], typed: str) -> None:  # noqa: ARG002
-        """Write the source's state when it changes."""
+        """Write the source's state when it changes, and once why a recording stopped."""
         if status.state is not self._state:
             self._state = status.state
             self._write(f"[{status.state}] {status.message}")
+        if status.recording is not None and status.recording.stopped is not None and not self._told_stop:
+            self._told_stop = True
+            self._write(f"[recording] {recording_line(status.recording)}")
 
     def finished(self, answer: Answer) -> None:
         """Write question, answer and figures."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.health import SourceState
-from redvillm.runtime.report import answer_lines, drops_text, event_line, frames_text
+from redvillm.runtime.report import answer_lines, drops_text, event_line, frames_text, recording_line
 from redvillm.runtime.stream_status import StreamStatus
 
 _GOOD = {SourceState.RUNNING}
@@ -77,7 +77,13 @@ def _figures(status: StreamStatus) -> Table:
     table.add_column()
     table.add_row("source", Text.assemble((str(status.state), style), f"  {_printable(status.message)}"))
     table.add_row("frames", f"{status.capture_fps:.1f}/s captured, {status.perception_fps:.1f}/s used{encode}; {drops_text(status.counts.drops)}")
+    if status.age_confirmed_ms is not None and status.age_newest_ms is not None and status.age_confirmed_ms < status.age_newest_ms:
+        age += f", unchanged {status.age_confirmed_ms:.0f} ms ago"
+    if status.num_remembered:
+        age += f", {status.num_remembered} chunks before it"
     table.add_row("evidence", f"{frames_text(status.window_frames)} over {status.window_span_s:.1f} s, {age}; window {status.snapshot_version}")
+    if status.recording is not None:
+        table.add_row("recording", Text(_printable(recording_line(status.recording)), style="red" if status.recording.stopped else ""))
     if status.questions_waiting:
         table.add_row("waiting", f"{status.questions_waiting} questions")
     return table

@@ -18,9 +18,10 @@ from redvillm.runtime.answer import Answer
 from redvillm.runtime.bundle import Bundle, Verify, open_bundle
 from redvillm.runtime.clip_pool import KernelClipPool
 from redvillm.runtime.encoder import Aligner, VisionEncoder
-from redvillm.runtime.gate import PassAllGate
+from redvillm.runtime.gate import Gate, PassAllGate, ThumbnailGate
 from redvillm.runtime.language import LanguageModel
 from redvillm.runtime.language_worker import LanguageWorker
+from redvillm.runtime.memory import ChunkMemory
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.session import open_session
 from redvillm.runtime.source import make_source
@@ -129,13 +130,15 @@ class Model:
         return answers[0] if isinstance(question, str) else answers
 
     def open(self, source: Any, *, rate_hz: float | None = None, options: StreamOptions | None = None) -> LiveStream:
-        """Open a live stream: a camera index, a device path, a file, an address or an iterable of RGB frames.
+        """Open a live stream: a camera index, a device path, a file, a trace, an address or an iterable of RGB frames.
 
         `rate_hz` is short for that field of `options`.
 
         Raises:
             OptionsError: not a source, or an option outside its legal values.
+            ContextOverflowError: a window with a memory that leaves no room for a question.
             SourceError: the source cannot be opened (its subclass says why).
+            StorageError: the recording cannot be written.
             StreamClosedError: the model was closed.
         """
         if not self._closer.alive:
@@ -149,8 +152,8 @@ class Model:
             make_source(source, options.limits),
             options,
             encoder=self._encoder,
-            window=Window(pool, dimensions.num_frames),
-            gate=PassAllGate(),
+            window=Window(pool, dimensions.num_frames, ChunkMemory(options.memory_chunks) if options.window == "memory" else None),
+            gate=_make_gate(options),
             aligner=self._aligner,
             worker=self._worker,
             image_size=dimensions.image_size,
@@ -172,6 +175,12 @@ class Model:
         if isinstance(num_frames, bool) or not isinstance(num_frames, int) or not 1 <= num_frames <= longest:
             raise OptionsError(f"num_frames is {num_frames!r:.40}; this bundle takes 1 to {longest} frames")
         return num_frames
+
+
+def _make_gate(options: StreamOptions) -> Gate:
+    if options.gate == "none":
+        return PassAllGate()
+    return ThumbnailGate(threshold=options.gate_threshold, refresh_s=options.refresh_s, by_clip_time=options.speed == "max")
 
 
 def load(

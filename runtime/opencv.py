@@ -43,16 +43,20 @@ class Capture:
     Frames come out blue, green, red, turned upright as the file says. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, target: str | int, *, open_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(self, target: str | int, *, open_timeout_s: float, read_timeout_s: float, decoder_threads: int | None = None) -> None:
         """Try to open `target` (a path, an address or a camera index); `is_open` says whether that succeeded.
+
+        `decoder_threads` None leaves the number to OpenCV, which takes one for each core.
 
         Raises:
             BackendError: no usable cv2.
             SourceNotFoundError: a name that is not valid UTF-8.
         """
         self._cv2 = load_cv2()
-        limits_ms = {"CAP_PROP_OPEN_TIMEOUT_MSEC": open_timeout_s * 1e3, "CAP_PROP_READ_TIMEOUT_MSEC": read_timeout_s * 1e3}
-        parameters = [int(number) for name, limit in limits_ms.items() if hasattr(self._cv2, name) for number in (getattr(self._cv2, name), limit)]
+        wanted = {"CAP_PROP_OPEN_TIMEOUT_MSEC": open_timeout_s * 1e3, "CAP_PROP_READ_TIMEOUT_MSEC": read_timeout_s * 1e3}
+        if decoder_threads is not None:
+            wanted["CAP_PROP_N_THREADS"] = decoder_threads
+        parameters = [int(number) for name, value in wanted.items() if hasattr(self._cv2, name) for number in (getattr(self._cv2, name), value)]
         self._video = self._open(_utf8(target) if isinstance(target, str) else target, parameters)
         self._clock = _FrameClock(self.frames_per_s or DEFAULT_FRAMES_PER_S)
 
@@ -76,6 +80,16 @@ class Capture:
     def is_open(self) -> bool:
         """Whether the input was opened and not closed since."""
         return bool(self._video.isOpened())
+
+    @property
+    def num_pixels(self) -> int:
+        """Pixels of a frame according to the header, 0 when it does not tell."""
+        return max(0, int(self._video.get(self._cv2.CAP_PROP_FRAME_WIDTH) * self._video.get(self._cv2.CAP_PROP_FRAME_HEIGHT)))
+
+    @property
+    def fault(self) -> str | None:
+        """Why reading ended early: OpenCV never tells."""
+        return None
 
     @property
     def frames_per_s(self) -> float | None:

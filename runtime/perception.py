@@ -3,6 +3,7 @@
 Knows the slot, the gate, the encoder and the window; does not know sources, alignment or questions.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -10,16 +11,16 @@ from collections.abc import Callable
 from redvillm.errors import BackendError, RedvillmError
 from redvillm.runtime.drops import DropReason, FrameLedger
 from redvillm.runtime.frame import Frame
-from redvillm.runtime.gate import Gate
+from redvillm.runtime.gate import Gate, Verdict
 from redvillm.runtime.health import SourceHealth
 from redvillm.runtime.meter import RateMeter
 from redvillm.runtime.preprocess import squash
+from redvillm.runtime.sampler import EARLY
 from redvillm.runtime.slot import FrameSlot
 from redvillm.runtime.timings import Stopwatch
 from redvillm.runtime.window import FrameEncoder, Snapshot, Window
 
 _POLL_S = 0.1
-_EARLY = 0.25  # of a period: a source at about the asked rate is not halved by jitter
 
 
 class PerceptionThread:
@@ -37,9 +38,14 @@ class PerceptionThread:
         image_size: int,
         rate_hz: float,
         max_age_s: float,
+        idle_rate_hz: float = math.inf,
         on_snapshot: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_snapshot` is called after each new snapshot, in this thread."""
+        """Be ready to perceive.
+
+        `on_snapshot` is called after each new snapshot, in this thread. An infinite `rate_hz` takes each frame as soon as the last is done. While
+        every frame in the window looks the same, no more than `idle_rate_hz` are looked at.
+        """
         self.meter = RateMeter()
         self._slot = slot
         self._ledger = ledger
@@ -49,6 +55,7 @@ class PerceptionThread:
         self._gate = gate
         self._image_size = image_size
         self._period_s = 1.0 / rate_hz
+        self._idle_period_s = max(self._period_s, 1.0 / idle_rate_hz)
         self._max_age_s = max_age_s
         self._on_snapshot = on_snapshot
         self._stop = threading.Event()
@@ -114,31 +121,40 @@ class PerceptionThread:
                 if self._slot.is_over:
                     return
                 continue
-            self._settle(frame)
+            period_s = self._idle_period_s if self._settle(frame) else self._period_s
             now_s = time.perf_counter()
-            due_s = max(due_s + self._period_s, now_s - self._period_s)  # a missed turn is not made up for
-            pause_s = due_s - self._period_s * _EARLY - now_s
+            due_s = max(due_s + period_s, now_s - period_s)  # a missed turn is not made up for
+            pause_s = due_s - period_s * EARLY - now_s
             if pause_s > 0:
-                self._slot.refuse(DropReason.RATE)
+                self._slot.refuse(DropReason.RATE, now_s + pause_s)
                 self._slot.wait_closed(pause_s)
             self._slot.request()
 
-    def _settle(self, frame: Frame) -> None:
+    def _settle(self, frame: Frame) -> bool:
+        """Use or drop the frame; return whether nothing in the window could change by it."""
         if time.perf_counter() - frame.captured_s > self._max_age_s:
             self._ledger.drop(DropReason.STALE)
-            return
+            return False
+        verdict = self._gate.judge(frame)
+        if verdict is Verdict.DUPLICATE:
+            snapshot = self._window.repeat(frame)
+            self._ledger.drop(DropReason.DUPLICATE)
+            if snapshot is None:
+                return True
+            self._publish(snapshot)
+            return False
         stopwatch = Stopwatch()
         with stopwatch.measure("preprocess"):
             pixels = squash(frame, self._image_size)
-        refusal = self._gate.judge(pixels)
-        if refusal is not None:
-            self._ledger.drop(refusal)
-            return
         with stopwatch.measure("encode"):
             features = self._encoder.encode(pixels[None])[0]
-        snapshot = self._window.push(features, frame, stopwatch)
+        snapshot = self._window.push(features, frame, stopwatch, is_alike=verdict is Verdict.REFRESH)
         self._ledger.use()
         self.meter.tick(time.perf_counter())
+        self._publish(snapshot)
+        return False
+
+    def _publish(self, snapshot: Snapshot) -> None:
         with self._changed:
             self._snapshot = snapshot
             self._changed.notify_all()

@@ -8,9 +8,10 @@ from typing import Any
 
 from redvillm.runtime.alert import AlertEvent
 from redvillm.runtime.answer import Answer
-from redvillm.runtime.evidence import Evidence
+from redvillm.runtime.evidence import Evidence, RememberedSpan
 from redvillm.runtime.stream_status import StreamStatus
 from redvillm.runtime.timings import Timings
+from redvillm.runtime.trace_recorder import RecordingStatus
 
 Document = dict[str, Any]
 
@@ -55,7 +56,23 @@ def evidence_line(evidence: Evidence) -> str:
     if evidence.age_newest_ms is None or evidence.age_oldest_ms is None:
         return f"evidence: {evidence.frames_used} of {frames_text(evidence.frames_captured)}{span}"
     ages = f"newest {evidence.age_newest_ms:.0f} ms, oldest {evidence.age_oldest_ms / 1e3:.1f} s old"
-    return f"evidence: {frames_text(evidence.frames_used)}{span}, {ages}; {drops_text(evidence.drops)}; window {evidence.snapshot_version}"
+    if evidence.age_confirmed_ms is not None and evidence.age_confirmed_ms < evidence.age_newest_ms:
+        ages += f", unchanged {evidence.age_confirmed_ms:.0f} ms ago"
+    before = f"; before them {_remembered_text(evidence.remembered)}" if evidence.remembered else ""
+    return f"evidence: {frames_text(evidence.frames_used)}{span}, {ages}{before}; {drops_text(evidence.drops)}; window {evidence.snapshot_version}"
+
+
+def _remembered_text(spans: tuple[RememberedSpan, ...]) -> str:
+    num_frames, num_tokens = sum(span.num_frames for span in spans), sum(span.num_visual_tokens for span in spans)
+    chunks = "1 chunk" if len(spans) == 1 else f"{len(spans)} chunks"
+    return f"{frames_text(num_frames)} in {chunks} of {num_tokens} tokens, back to {spans[0].age_oldest_ms / 1e3:.0f} s"
+
+
+def recording_line(recording: RecordingStatus) -> str:
+    """Return how far a recording is, in one line."""
+    missed = f", {recording.num_missed} missed" if recording.num_missed else ""
+    stopped = f"; stopped: {recording.stopped}" if recording.stopped else ""
+    return f"{recording.path}: {frames_text(recording.num_frames)}, {recording.num_bytes / 1e6:.1f} MB{missed}{stopped}"
 
 
 def timings_line(timings: Timings, num_new_tokens: int) -> str:

@@ -4,6 +4,7 @@ Plain values; their legal ranges are checked by what uses them.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +42,7 @@ class LiveRequest:
     duration_s: float | None
     loop: bool
     as_json: bool
+    gate: Literal["duplicates", "none"] = "duplicates"
+    window: Literal["rolling", "memory"] = "rolling"
+    speed: Literal["own", "max"] = "own"
+    record: str | None = None

@@ -1,4 +1,4 @@
-"""Which frames of a clip to use: spread evenly over its time, or over its count when times are unknown.
+"""Which frames of a clip to use: spread evenly over its time, over its count when times are unknown, or at a rate.
 
 Knows times and indices; does not know decoding.
 """
@@ -6,6 +6,7 @@ Knows times and indices; does not know decoding.
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+EARLY = 0.25  # of a period: a source at about the asked rate is not halved by jitter
 
 
 class TimeSampler:
@@ -33,6 +34,23 @@ class TimeSampler:
 
     def _target_s(self, part: int) -> float:
         return (part + 0.5) * self._duration_s / self._num_frames
+
+
+class RateSampler:
+    """Picks frames at a rate by their own times, whatever the clock on the wall says: the same times, the same choice."""
+
+    def __init__(self, rate_hz: float) -> None:
+        """`rate_hz`: frames per second at most."""
+        self._period_s = 1.0 / rate_hz
+        self._due_s = float("-inf")
+
+    def take(self, time_s: float) -> bool:
+        """Return whether the frame at `time_s` is due, which begins the next period."""
+        if time_s < self._due_s - EARLY * self._period_s:
+            return False
+        was_missed = time_s > self._due_s + self._period_s
+        self._due_s = (time_s if was_missed else self._due_s) + self._period_s  # a missed turn is not made up for
+        return True
 
 
 class SpreadSampler(Generic[Item]):

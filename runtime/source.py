@@ -1,6 +1,6 @@
 """Video sources: what a live source is, and which one a user's word means.
 
-Knows the kinds of sources; how each works is in source_file, source_camera, source_address and source_iterator.
+Knows the kinds of sources; how each works is in source_file, source_trace, source_camera, source_address and source_iterator.
 """
 
 import os
@@ -13,9 +13,12 @@ from typing import Any, Protocol
 
 from redvillm.errors import OptionsError
 from redvillm.runtime.frame import Frame
+from redvillm.runtime.trace_format import TRACE_SUFFIX
 
 ADDRESS = re.compile(r"^(rtsps?|rtmps?|https?|udp|tcp|srt|rtp)://", re.IGNORECASE)
-_LEGAL = "a video file, a camera index (0), a camera device (/dev/video0), an address (rtsp://, http://) or an iterator of RGB frames"
+_LEGAL = (
+    "a video file, a trace (.rvtrace), a camera index (0), a camera device (/dev/video0), an address (rtsp://, http://) or an iterator of RGB frames"
+)
 
 
 CAME_TO_ITS_END = "came to its end"
@@ -23,9 +26,13 @@ CAME_TO_ITS_END = "came to its end"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A frame that was grabbed and not yet decoded; `clip_time_s` is None for sources without a clip time."""
+    """A frame that was grabbed and not yet decoded.
+
+    `clip_time_s` is None for sources without a clip time; `is_exact` tells that it is right, even where it jumps.
+    """
 
     clip_time_s: float | None
+    is_exact: bool = False
 
 
 def is_cut_short(duration_s: float, declared_s: float | None) -> bool:
@@ -94,7 +101,7 @@ def make_source(spec: Any, limits: SourceLimits) -> Source:
     """Return the live source that `spec` means, not opened yet.
 
     Args:
-        spec: a path, a camera index, a camera device, an address or an iterable of frames uint8 [height, width, 3] RGB.
+        spec: a path, also of a trace, a camera index, a camera device, an address or an iterable of frames uint8 [height, width, 3] RGB.
         limits: time limits and looping.
 
     Raises:
@@ -104,6 +111,7 @@ def make_source(spec: Any, limits: SourceLimits) -> Source:
     from redvillm.runtime.source_camera import CameraSource
     from redvillm.runtime.source_file import FileSource
     from redvillm.runtime.source_iterator import IteratorSource
+    from redvillm.runtime.source_trace import TraceSource
 
     if isinstance(spec, bool) or spec is None:
         raise OptionsError(f"{spec!r} is not a source; give {_LEGAL}")
@@ -119,7 +127,7 @@ def make_source(spec: Any, limits: SourceLimits) -> Source:
             return AddressSource(text, limits)
         if _is_camera_device(text):
             return CameraSource(text, limits)
-        return FileSource(Path(text), limits)
+        return TraceSource(Path(text), limits) if text.endswith(TRACE_SUFFIX) else FileSource(Path(text), limits)
     if isinstance(spec, Iterable):
         return IteratorSource(spec)
     raise OptionsError(f"a {type(spec).__name__} is not a source; give {_LEGAL}")

@@ -12,17 +12,21 @@ from redvillm.runtime.frame import Frame
 from redvillm.runtime.opencv import DEFAULT_FRAMES_PER_S, Capture
 from redvillm.runtime.source import CAME_TO_ITS_END, Mark, SourceLimits, is_cut_short
 
+_EASY_PIXELS = 1920 * 1088  # up to here one thread decodes in time, for a third less work than several that wait for each other
 
-def open_clip(path: Path, limits: SourceLimits) -> Capture:
-    """Open the video file at `path`.
+
+def open_clip(path: Path, limits: SourceLimits, *, decoder_threads: int | None = None) -> Capture:
+    """Open the video file at `path`; `decoder_threads` as in Capture.
 
     Raises:
         SourceNotFoundError: no such file, or it may not be read.
         SourceFormatError: a directory, an empty file, something that is not a regular file, or not a video.
         BackendError: no usable cv2.
     """
-    size_bytes = _checked_size_bytes(path)
-    capture = Capture(str(path.absolute()), open_timeout_s=limits.open_timeout_s, read_timeout_s=limits.read_timeout_s)
+    size_bytes = check_file(path)
+    capture = Capture(
+        str(path.absolute()), open_timeout_s=limits.open_timeout_s, read_timeout_s=limits.read_timeout_s, decoder_threads=decoder_threads
+    )
     if not capture.is_open:
         capture.close()
         raise SourceFormatError(
@@ -32,7 +36,13 @@ def open_clip(path: Path, limits: SourceLimits) -> Capture:
     return capture
 
 
-def _checked_size_bytes(path: Path) -> int:
+def check_file(path: Path) -> int:
+    """Return the size of the file at `path` in bytes, more than 0.
+
+    Raises:
+        SourceNotFoundError: no such file, or it may not be read.
+        SourceFormatError: a directory, an empty file, or something that is not a regular file.
+    """
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -62,6 +72,7 @@ class FileSource:
         self._path = path
         self._limits = limits
         self._capture: Capture | None = None
+        self._decoder_threads: int | None = None
         self._round_start_s = 0.0
         self._last_s = 0.0
         self._num_grabbed = 0
@@ -69,7 +80,11 @@ class FileSource:
     def open(self) -> None:
         """Open the file; errors as in `open_clip`."""
         self.close()
-        self._capture = open_clip(self._path, self._limits)
+        self._capture = open_clip(self._path, self._limits, decoder_threads=self._decoder_threads)
+        if self._decoder_threads is None and 0 < self._capture.num_pixels <= _EASY_PIXELS:
+            self._decoder_threads = 1
+            self._capture.close()
+            self._capture = open_clip(self._path, self._limits, decoder_threads=1)
         self._num_grabbed = 0
 
     def grab(self) -> Mark | None:

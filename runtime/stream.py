@@ -3,33 +3,40 @@
 Puts the capture thread, the perception thread and the language thread together, and ends them. Knows all three; does not know graphs.
 """
 
+import math
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from redvillm.errors import OptionsError, RedvillmError, SourceNotFoundError, StreamClosedError
+from redvillm.errors import ContextOverflowError, OptionsError, RedvillmError, SourceNotFoundError, StreamClosedError
 from redvillm.runtime.alert import Alert, AlertEvent, AlertOptions
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.capture import CaptureThread
 from redvillm.runtime.drops import FrameLedger
 from redvillm.runtime.encoder import Aligner
+from redvillm.runtime.frame import Frame
 from redvillm.runtime.gate import Gate
 from redvillm.runtime.health import SourceHealth, SourceState
 from redvillm.runtime.language_worker import Ask, LanguageWorker
 from redvillm.runtime.live_grounds import LiveGrounds
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.perception import PerceptionThread
+from redvillm.runtime.sampler import RateSampler
 from redvillm.runtime.slot import FrameSlot
 from redvillm.runtime.source import Source
 from redvillm.runtime.standing import StandingQuestion
 from redvillm.runtime.stream_options import StreamOptions
 from redvillm.runtime.stream_status import StreamStatus
+from redvillm.runtime.trace_recorder import RecordingStatus, TraceRecorder
 from redvillm.runtime.window import FrameEncoder, Snapshot, Window
 
 _CLOSE_S = 1.0
+_RESERVED_ANSWER_TOKENS = 64
+_RESERVED_QUESTION = "what " * _RESERVED_ANSWER_TOKENS  # at least a token each
 
 
 class LiveStream:
@@ -51,6 +58,9 @@ class LiveStream:
         """Open the source and start watching.
 
         Raises:
+            ContextOverflowError: window and memory leave no room for a question of 64 tokens and an answer of 64.
+            OptionsError: a speed that the source does not have, or a recording over an existing file.
+            StorageError: the recording cannot be written.
             SourceError: the source cannot be opened (its subclass says why).
             BackendError: no usable cv2.
         """
@@ -58,7 +68,7 @@ class LiveStream:
         self._source_name = source.name
         self._aligner = aligner
         self._worker = worker
-        self._max_frames = max_frames
+        self._max_visual_tokens = _max_visual_tokens(options, aligner, max_frames, worker)
         self._start_s = time.perf_counter()
         self._ledger = FrameLedger()
         self._health = SourceHealth()
@@ -66,8 +76,18 @@ class LiveStream:
         self._closed = False
         self._answers: list[Answer] = []
         self._standing: list[StandingQuestion] = []
+        self._recorder = _recorder(options, source.name, self._ledger)
         slot = FrameSlot()
-        self._capture = CaptureThread(source, slot, self._ledger, self._health, give_up_after_s=options.give_up_after_s)
+        by_wall = options.speed == "own"
+        self._capture = CaptureThread(
+            source,
+            slot,
+            self._ledger,
+            self._health,
+            give_up_after_s=options.give_up_after_s,
+            sampler=None if by_wall else RateSampler(options.rate_hz),
+            on_offer=_ignore if self._recorder is None else self._recorder.offer,
+        )
         self._perception = PerceptionThread(
             slot,
             self._ledger,
@@ -76,8 +96,9 @@ class LiveStream:
             window=window,
             gate=gate,
             image_size=image_size,
-            rate_hz=options.rate_hz,
-            max_age_s=options.max_age_s,
+            rate_hz=options.rate_hz if by_wall else math.inf,
+            max_age_s=options.max_age_s if by_wall else math.inf,
+            idle_rate_hz=options.idle_rate_hz if by_wall else math.inf,
             on_snapshot=worker.wake,
         )
         self._grounds = LiveGrounds(
@@ -90,7 +111,7 @@ class LiveStream:
             options=options,
         )
         # for a stream that is dropped without close, or lives when the program ends
-        self._finalizer = weakref.finalize(self, _end_reading, self._capture, self._perception)
+        self._finalizer = weakref.finalize(self, _end_reading, self._capture, self._perception, self._recorder)
         self._capture.start()
         self._perception.start()
         self._require_opened()
@@ -115,8 +136,8 @@ class LiveStream:
     def ask(self, question: str, *, options: GenerationOptions | None = None, max_evidence_age_ms: float | None = None) -> Answer:
         """Ask about the newest frames.
 
-        The answer rests on the window that lies in the language model's cache when the question's turn comes, while its newest frame is at most
-        `max_evidence_age_ms` old (None: as the stream's options say; 0: the newest window, always). Before the first frame the question waits for it,
+        The answer rests on the window that lies in the language model's cache when the question's turn comes, while that was confirmed at most
+        `max_evidence_age_ms` ago (None: as the stream's options say; 0: the newest window, always). Before the first frame the question waits for it,
         at most `first_frame_timeout_s`.
 
         Raises:
@@ -139,7 +160,7 @@ class LiveStream:
         max_age_ms = self.options.max_evidence_age_ms if max_evidence_age_ms is None else max_evidence_age_ms
         if isinstance(max_age_ms, bool) or not isinstance(max_age_ms, int | float) or not max_age_ms >= 0:
             raise OptionsError(f"max_evidence_age_ms is {max_age_ms!r:.40}; give milliseconds from 0 on, or None")
-        self._worker.check_fits(ask.question, self._aligner.num_visual_tokens(self._max_frames), ask.options)
+        self._worker.check_fits(ask.question, self._max_visual_tokens, ask.options)
         with self._lock:
             if self._closed:
                 raise StreamClosedError("the stream was closed; open it again to ask")
@@ -201,7 +222,7 @@ class LiveStream:
     def _stand(
         self, first: Ask, every_s: float, on_answer: Callable[[Answer], object] | None, ask: Callable[[tuple[int, ...]], Answer]
     ) -> StandingQuestion:
-        self._worker.check_fits(first.question, self._aligner.num_visual_tokens(self._max_frames), first.options)
+        self._worker.check_fits(first.question, self._max_visual_tokens, first.options)
         with self._lock:
             if self._closed:
                 raise StreamClosedError("the stream was closed; open it again to ask")
@@ -231,11 +252,19 @@ class LiveStream:
             window_frames=0 if snapshot is None else snapshot.num_frames,
             window_span_s=0.0 if snapshot is None else snapshot.captured_s[-1] - snapshot.captured_s[0],
             age_newest_ms=None if snapshot is None else (now_s - snapshot.captured_s[-1]) * 1e3,
+            age_confirmed_ms=None if snapshot is None else (now_s - snapshot.confirmation.seen_s) * 1e3,
+            num_remembered=0 if snapshot is None else len(snapshot.remembered),
+            recording=self.recording,
             snapshot_version=0 if snapshot is None else snapshot.version,
             encode_ms=None if snapshot is None else snapshot.encode_ms,
             questions_waiting=self._worker.num_waiting,
             uptime_s=now_s - self._start_s,
         )
+
+    @property
+    def recording(self) -> RecordingStatus | None:
+        """How far the recording is; None when none was asked for."""
+        return None if self._recorder is None else self._recorder.status
 
     @property
     def error(self) -> RedvillmError | None:
@@ -270,6 +299,8 @@ class LiveStream:
         threads: list[CaptureThread | PerceptionThread | StandingQuestion] = [self._perception, self._capture, *standing]
         for thread in threads:
             thread.join(max(0.0, deadline_s - time.perf_counter()))
+        if self._recorder is not None:
+            self._recorder.close()
         self._finalizer.detach()  # what has not ended by now is not waited for again
 
 
@@ -278,9 +309,45 @@ def _stop_reading(capture: CaptureThread, perception: PerceptionThread) -> None:
     perception.stop()
 
 
-def _end_reading(capture: CaptureThread, perception: PerceptionThread) -> None:
+def _end_reading(capture: CaptureThread, perception: PerceptionThread, recorder: TraceRecorder | None) -> None:
     # a thread that is still inside a C++ library when the interpreter ends would abort the process
     _stop_reading(capture, perception)
     deadline_s = time.perf_counter() + _CLOSE_S
     for thread in (perception, capture):
         thread.join(max(0.0, deadline_s - time.perf_counter()))
+    if recorder is not None:
+        recorder.close()
+
+
+def _ignore(_: Frame) -> None:
+    """Record nothing."""
+
+
+def _recorder(options: StreamOptions, source_name: str, ledger: FrameLedger) -> TraceRecorder | None:
+    if options.record is None:
+        return None
+    path, by_clip_time = Path(options.record), options.speed == "max"
+    return TraceRecorder(path, source_name=source_name, max_bytes=options.record_max_bytes, counts=ledger.counts, by_clip_time=by_clip_time)
+
+
+def _max_visual_tokens(options: StreamOptions, aligner: Aligner, max_frames: int, worker: LanguageWorker) -> int:
+    """Return how many visual tokens a question must leave room for, checked to leave room for a question and an answer."""
+    live, chunk = aligner.num_visual_tokens(max_frames), aligner.num_spatial_tokens
+    if options.window == "rolling":
+        return live
+
+    def fits(num_chunks: int) -> bool:
+        try:
+            worker.check_fits(_RESERVED_QUESTION, live + num_chunks * chunk, GenerationOptions(max_new_tokens=_RESERVED_ANSWER_TOKENS))
+        except ContextOverflowError:
+            return False
+        return True
+
+    if not fits(options.memory_chunks):
+        most = next((number for number in range(options.memory_chunks - 1, 1, -1) if fits(number)), None)
+        advice = "this model's context is too short for any; use window 'rolling'" if most is None else f"this model takes at most {most}"
+        raise ContextOverflowError(
+            f"memory_chunks is {options.memory_chunks}: so many chunks of {chunk} visual tokens and a window of {live} leave no room in the model's "
+            f"context for a question and an answer of {_RESERVED_ANSWER_TOKENS} tokens; {advice}"
+        )
+    return live + options.memory_chunks * chunk

@@ -70,7 +70,15 @@ def run_live(request: LiveRequest) -> int:
         RedvillmError: what made it fail.
     """
     options = GenerationOptions(max_new_tokens=request.max_new_tokens)
-    stream_options = StreamOptions(rate_hz=request.rate_hz, loop=request.loop, max_evidence_age_ms=request.max_evidence_age_s * 1e3)
+    stream_options = StreamOptions(
+        rate_hz=request.rate_hz,
+        loop=request.loop,
+        max_evidence_age_ms=request.max_evidence_age_s * 1e3,
+        gate=request.gate,
+        window=request.window,
+        speed=request.speed,
+        record=request.record,
+    )
     with contextlib.ExitStack() as stack:
         model = stack.enter_context(load(request.bundle, threads=request.threads))
         stream = stack.enter_context(model.open(request.source, options=stream_options))

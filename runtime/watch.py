@@ -41,7 +41,7 @@ class Watcher:
         self._image_size = image_size
 
     def watch(self, clip: str | os.PathLike[str] | Iterable[Any], num_frames: int) -> Grounds:
-        """Watch a video file, or frames uint8 [height, width, 3] RGB, through at most `num_frames` evenly spread frames.
+        """Watch a video file or a trace, or frames uint8 [height, width, 3] RGB, through at most `num_frames` evenly spread frames.
 
         Raises:
             SourceNotFoundError, SourceFormatError: not there, not a video, or without a frame.
@@ -125,7 +125,9 @@ def _clip_path(clip: str | os.PathLike[str]) -> Path:
 
 def _notes(extent: ClipExtent) -> tuple[str, ...]:
     notes = []
-    if extent.is_cut_short():
+    if extent.fault is not None:
+        notes.append(extent.fault)
+    elif extent.is_cut_short():
         notes.append(
             f"the clip is cut short or damaged: {extent.num_frames} frames ({extent.duration_s:.1f} s) could be decoded "
             f"of {extent.declared_duration_s:.1f} s declared; the answer rests on those"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,17 @@ def test_a_shown_command_is_understood(command):
     build_parser().parse_args(shlex.split(command)[1:])
 
 
+def write_trace(path: Path) -> None:
+    """Write what the page records in the line before: ten frames, half a second apart."""
+    from redvillm.runtime.frame import Frame
+    from redvillm.runtime.trace_writer import TraceWriter
+
+    writer = TraceWriter(path, {}, max_bytes=1 << 24)
+    for index in range(10):
+        writer.add_frame(Frame(np.full((48, 64, 3), 20 * index, np.uint8), index / 2), index / 2)
+    writer.close()
+
+
 @pytest.mark.bundle
 @pytest.mark.network
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not any(re.search(pattern, command) for pattern in NOT_RUN)])
@@ -66,6 +78,8 @@ def test_a_shown_command_runs(command, real_bundle, fetch_real, tmp_path):
     words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=real_bundle) for word in shlex.split(command)[1:]]
     if ENDLESS.match(command):
         words += ["--duration", "3s"]
+    if "walk.rvtrace" in command and "--record" not in command:
+        write_trace(tmp_path / "walk.rvtrace")
     environment = {**os.environ, "REDVILLM_CACHE": str(cache)}
     run = [sys.executable, "-m", "redvillm.cli", *words]
     result = subprocess.run(run, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, cwd=tmp_path, check=False)

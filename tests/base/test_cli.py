@@ -135,7 +135,9 @@ def test_live_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
     asked: list[dict[str, Any]] = []
     provide(monkeypatch, "redvillm.runtime.terminal", run_live=lambda request: asked.append(request) or 0)
     assert main(["live", "--source", "rtsp://cam/1", "--ask", "What?", "--every", "500ms", "--rate", "10", "--duration", "1m", "--loop"]) == 0
-    assert asked == [
+    traced = ["--gate", "none", "--window", "memory", "--speed", "max", "--record", "a.rvtrace"]
+    assert main(["live", "--source", "a.mp4", *traced]) == 0
+    assert asked[:1] == [
         {
             "bundle": "redvillm-nano",
             "source": "rtsp://cam/1",
@@ -149,8 +151,13 @@ def test_live_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
             "duration_s": 60.0,
             "loop": True,
             "as_json": False,
+            "gate": "duplicates",
+            "window": "rolling",
+            "speed": "own",
+            "record": None,
         }
     ]
+    assert (asked[1]["gate"], asked[1]["window"], asked[1]["speed"], asked[1]["record"]) == ("none", "memory", "max", "a.rvtrace")
 
 
 def test_bench_becomes_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

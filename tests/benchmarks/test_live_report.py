@@ -67,14 +67,14 @@ def test_the_folder_holds_a_page_that_needs_nothing_else(tmp_path):
     assert "a &lt;note&gt;" in page
     assert "prefers-color-scheme: dark" in page
     plots = re.findall(r"<svg .*?</svg>", page, re.DOTALL)
-    assert len(plots) == 5
+    assert len(plots) == 6
     for plot in plots:
         ElementTree.fromstring(plot)
         assert set(re.findall(r"#[0-9a-fA-F]{6}", plot)) <= {"#000000", "#ffffff"}  # the page chooses the colours
     used, set_here = set(re.findall(r"var\((--\w+)\)", page)), set(re.findall(r"(--\w+):", page))
     assert used <= set_here
     images = sorted(path.name for path in (tmp_path / "new").glob("*.png"))
-    assert len(images) == 5
+    assert len(images) == 6
     assert all((tmp_path / "new" / name).read_bytes().startswith(b"\x89PNG") for name in images)
     records = json.loads((tmp_path / "new" / "records.json").read_text(encoding="utf-8"))
     assert len(records["answers"]) == len(two_variants().answers)

@@ -1,12 +1,16 @@
 """Requests of live runs are checked before anything is loaded."""
 
+import dataclasses
+
 import pytest
 
 from redvillm.benchmarks.arrivals import ARRIVALS
 from redvillm.benchmarks.live_requests import COMPARISONS, LiveBenchRequest, read_questions
-from redvillm.benchmarks.live_run import run_length_s
+from redvillm.benchmarks.live_run import run_length_s, stream_options
 from redvillm.cli.command_line import build_parser
 from redvillm.errors import OptionsError
+
+STREAM_WORDS = (("--window", ("rolling", "memory")), ("--gate", ("duplicates", "none")), ("--speed", ("own", "max")))
 
 
 def request(**changes):
@@ -40,6 +44,18 @@ def test_variants_take_turns_at_least_twice():
     assert [variant.changes.get("prefill_in_background", True) for variant in both.variants] == [True, False]
 
 
+def test_each_comparison_changes_what_it_is_called_after_and_nothing_else():
+    for name, option in (("window", "window"), ("gate", "gate"), ("prefill", "prefill_in_background")):
+        for given in ({"window": "memory", "gate": "none", "speed": "max"}, {}):
+            compared = request(compare=name, rate_hz=3, **given)
+            options = [stream_options(compared, variant) for variant in compared.variants]
+            assert getattr(options[0], option) != getattr(options[1], option)
+            assert dataclasses.replace(options[1], **{option: getattr(options[0], option)}) == options[0]
+            assert options[0].loop and options[0].rate_hz == 3
+            for field in {"window", "gate", "speed"} - {option}:
+                assert getattr(options[0], field) == getattr(compared, field)
+
+
 def test_long_runs_and_soaks_have_a_verdict():
     assert not request(duration_s=599).has_verdict
     assert request(duration_s=600).has_verdict
@@ -57,7 +73,7 @@ def test_questions_come_from_a_file(tmp_path):
 
 
 def test_the_command_line_offers_every_comparison_and_no_other():
-    for option, values in (("--compare", COMPARISONS), ("--arrivals", ARRIVALS)):
+    for option, values in (("--compare", COMPARISONS), ("--arrivals", ARRIVALS), *STREAM_WORDS):
         for value in values:
             build_parser().parse_args(["bench", "--stream", "a", option, value])
         with pytest.raises(SystemExit):

@@ -27,6 +27,7 @@ from redvillm.manifest import (
 from redvillm.runtime.encoder import Aligner
 from redvillm.runtime.gate import PassAllGate
 from redvillm.runtime.language_worker import LanguageWorker
+from redvillm.runtime.memory import ChunkMemory
 from redvillm.runtime.opencv import load_cv2
 from redvillm.runtime.source import make_source
 from redvillm.runtime.stream import LiveStream
@@ -195,7 +196,11 @@ def open_stream(encoder: FakeEncoder, aligner: Aligner, worker: LanguageWorker) 
             make_source(source, values.limits) if not hasattr(source, "grab") else source,
             values,
             encoder=encoder,
-            window=Window(StreamingPool(NUM_FRAMES, NUM_PATCHES, WIDTH, NUM_MOTION, backend="reference"), NUM_FRAMES),
+            window=Window(
+                StreamingPool(NUM_FRAMES, NUM_PATCHES, WIDTH, NUM_MOTION, backend="reference"),
+                NUM_FRAMES,
+                ChunkMemory(values.memory_chunks) if values.window == "memory" else None,
+            ),
             gate=gate or PassAllGate(),
             aligner=aligner,
             worker=worker,

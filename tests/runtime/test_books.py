@@ -11,7 +11,7 @@ from redvillm.kernels import reference
 from redvillm.kernels.streaming import StreamingPool
 from redvillm.runtime.drops import DropReason, FrameLedger
 from redvillm.runtime.frame import Frame
-from redvillm.runtime.gate import PassAllGate
+from redvillm.runtime.gate import PassAllGate, Verdict
 from redvillm.runtime.health import SourceHealth, SourceState
 from redvillm.runtime.meter import RateMeter
 from redvillm.runtime.slot import FrameSlot
@@ -37,6 +37,33 @@ def test_the_slot_keeps_the_newest_and_hands_back_what_it_replaces():
     slot.request()
     assert slot.refusal is None
     assert slot.take(0) is None
+
+
+def test_the_slot_says_what_it_will_not_want():
+    slot = FrameSlot()
+    assert not slot.refuses_at(1.0)
+    slot.refuse(DropReason.RATE, until_s=2.0)
+    assert slot.refuses_at(1.9)
+    assert not slot.refuses_at(2.0)
+    slot.request()
+    assert not slot.refuses_at(1.9)
+    slot.put(frame())
+    slot.take(0)
+    assert not slot.refuses_at(1.9)  # busy, nobody knows for how long
+
+
+def test_a_slot_is_waited_for_until_it_is_empty_and_wanted():
+    slot = FrameSlot()
+    assert slot.wait_wanted(0)
+    slot.put(frame())
+    assert not slot.wait_wanted(0.01)
+    slot.take(0)
+    assert not slot.wait_wanted(0.01)
+    threading.Timer(0.02, slot.request).start()
+    assert slot.wait_wanted(10)
+    slot.refuse(DropReason.BUSY)
+    threading.Timer(0.02, slot.close).start()
+    assert slot.wait_wanted(10)
 
 
 def test_a_closed_slot_wakes_its_taker_and_still_gives_the_last_frame():
@@ -92,7 +119,7 @@ def test_a_source_that_failed_to_open_was_not_opened():
 
 
 def test_the_gate_that_passes_all():
-    assert PassAllGate().judge(np.zeros((2, 2, 3), np.uint8)) is None
+    assert {PassAllGate().judge(frame()) for _ in range(3)} == {Verdict.CHANGED}
 
 
 def test_a_window_gives_the_streams_of_its_frames_and_snapshots_do_not_change():

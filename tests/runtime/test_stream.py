@@ -21,6 +21,7 @@ from redvillm.errors import (
 )
 from redvillm.runtime.drops import DropReason
 from redvillm.runtime.frame import Frame
+from redvillm.runtime.gate import Verdict
 from redvillm.runtime.health import SourceState
 from redvillm.runtime.source import Mark
 
@@ -135,10 +136,10 @@ def test_the_gate_refuses_with_its_reason(open_stream, wait_for):
         def __init__(self):
             self.count = 0
 
-        def judge(self, pixels):
-            assert pixels.shape == (16, 16, 3)
+        def judge(self, frame):
+            assert frame.pixels.shape == (8, 8, 3)
             self.count += 1
-            return DropReason.DUPLICATE if self.count % 2 else None
+            return Verdict.CHANGED if self.count % 2 else Verdict.DUPLICATE
 
     stream = open_stream(endless(), gate=EverySecond())
     wait_for(lambda: stream.status.counts.used >= 5)
@@ -203,6 +204,30 @@ def test_a_file_plays_at_its_own_speed_with_clip_times(open_stream, write_clip):
     assert time.perf_counter() - start_s >= 7 / 20  # seven gaps, waited for
     assert stream.status.counts.captured == 8
     assert stream.ask("a").evidence.frame_times_s == pytest.approx([0.2, 0.25, 0.3, 0.35], abs=1e-3)
+
+
+def test_a_file_is_looked_at_when_its_frames_are_due(open_stream, write_clip):
+    stream = open_stream(write_clip(num_frames=40, fps=40), rate_hz=10)
+    assert stream.wait_ended(10)
+    counts = stream.status.counts
+    assert counts.captured == 40
+    assert counts.drops[DropReason.BUSY] == 0
+    snapshot = stream.snapshot
+    lags_s = np.subtract(snapshot.captured_s, snapshot.clip_times_s)  # frames between looks are read ahead, those that are used are not
+    assert np.ptp(lags_s) < 0.05
+
+
+def test_the_newest_frame_is_used_however_slow_the_encoder(open_stream, encoder, wait_for):
+    encoder.delay_s = 0.05
+    stream = open_stream(endless(0.001), rate_hz=1000)
+    wait_for(lambda: stream.status.counts.used >= 6)
+    ages_s = []
+    for _ in range(5):
+        version = stream.snapshot.version
+        wait_for(lambda version=version: stream.snapshot.version > version)
+        ages_s.append(time.perf_counter() - stream.snapshot.captured_s[-1])
+    assert min(ages_s) < 0.2  # its own encoding, and not a queue that grows
+    assert stream.status.counts.drops[DropReason.BUSY] > 50
 
 
 def test_a_looping_file_does_not_end(open_stream, write_clip, wait_for):

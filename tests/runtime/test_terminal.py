@@ -1,5 +1,6 @@
 """`ask` and `live` as the command line runs them, with and without a terminal."""
 
+import dataclasses
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -18,6 +20,7 @@ from redvillm.runtime.live_view import ViewOutput
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.requests import AskRequest, LiveRequest
 from redvillm.runtime.terminal import run_ask, run_live
+from redvillm.runtime.trace_recorder import RecordingStatus
 from redvillm.runtime.typed_input import TypedInput, _edited
 
 
@@ -289,3 +292,34 @@ def test_a_session_ends_when_its_stream_is_closed_elsewhere(open_stream, kind):
     out = io.StringIO()
     LiveSession(stream, NoInput(), kind(out), GenerationOptions()).run(("what",), (), 0.05, None)
     assert "echo what" in out.getvalue()
+
+
+def test_live_records_a_trace_and_plays_it_as_fast_as_it_can(fake_bundle, fake_parts, write_clip, piped, capsys, tmp_path):
+    piped()
+    trace = tmp_path / "a.rvtrace"
+    run_live(live_request(fake_bundle, write_clip(num_frames=30, fps=25, step=20), gate="none", record=str(trace), questions=("one",)))
+    assert trace.stat().st_size > 0
+    piped()
+    run_live(live_request(fake_bundle, trace, speed="max", window="memory", gate="none", questions=("two",), as_json=True))
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    answer = next(document for document in documents if document["type"] == "answer")
+    assert answer["question"] == "two"
+    assert answer["evidence"]["age_confirmed_ms"] <= answer["evidence"]["age_newest_ms"]
+    assert [span["num_frames"] for span in answer["evidence"]["remembered"]]
+    assert documents[0]["recording"] is None
+
+
+def test_live_tells_once_that_a_recording_stopped(open_stream):
+    out = io.StringIO()
+    recording = RecordingStatus(path="a.rvtrace", num_frames=3, num_bytes=10**6, num_missed=2, stopped="the disk is full")
+    status = dataclasses.replace(open_stream(endless_frames()).status, recording=recording)
+    output = PlainOutput(out)
+    for _ in range(3):
+        output.show(status, [], "")
+    assert out.getvalue().count("[recording] a.rvtrace: 3 frames, 1.0 MB, 2 missed; stopped: the disk is full") == 1
+
+
+def endless_frames():
+    while True:
+        time.sleep(0.01)
+        yield np.zeros((4, 4, 3), np.uint8)

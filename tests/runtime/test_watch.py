@@ -8,13 +8,24 @@ from hypothesis import strategies as st
 from redvillm.errors import OptionsError, SourceError, SourceFormatError, SourceNotFoundError
 from redvillm.runtime.clip import ClipExtent, ClipPass, plan_was_wrong
 from redvillm.runtime.clip_pool import KernelClipPool
+from redvillm.runtime.frame import Frame
 from redvillm.runtime.opencv import Capture, load_cv2
+from redvillm.runtime.trace_writer import TraceWriter
 from redvillm.runtime.watch import Watcher
 
 
 @pytest.fixture
 def watcher(encoder, aligner, sizes):
     return Watcher(encoder, aligner, KernelClipPool(sizes.num_motion), sizes.image_size)
+
+
+def write_trace(path, times_s, *, is_bgr=True):
+    """Write frames 10 levels brighter each time."""
+    writer = TraceWriter(path, {}, max_bytes=1 << 24)
+    for index, time_s in enumerate(times_s):
+        assert writer.add_frame(Frame(np.full((24, 32, 3), 10 * index % 256, np.uint8), time_s, is_bgr=is_bgr), time_s)
+    writer.close()
+    return path
 
 
 def brightness(grounds, sizes):
@@ -37,6 +48,37 @@ def test_frames_are_spread_evenly_over_the_clip(watcher, write_clip, sizes):
     assert not grounds.prefix.visual_tokens.flags.writeable
     assert grounds.timings.decode_ms > 0
     assert grounds.timings.wall_ms > 0
+
+
+@pytest.mark.parametrize("is_bgr", [True, False])
+def test_a_trace_is_a_clip_sampled_by_its_arrival_times(watcher, tmp_path, sizes, is_bgr):
+    path = write_trace(tmp_path / "a.rvtrace", [0.0, 0.1, 0.2, 0.3, 0.4, 3.0, 3.1, 3.2], is_bgr=is_bgr)
+    grounds = watcher.watch(path, 4)
+    # eight frames in 3.2 s, each shown for 0.46 s: parts of 0.91 s whose centres are 0.46, 1.37, 2.29, 3.2; the frame at 3.0 stays for the last two
+    assert grounds.evidence.frame_times_s == (0.2, 3.0)
+    assert grounds.evidence.frames_captured == 8
+    assert grounds.evidence.clip_duration_s == pytest.approx(3.2 * 8 / 7)
+    assert grounds.evidence.notes == ()
+    assert brightness(grounds, sizes) == pytest.approx([20, 50], abs=1e-3)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.95])
+def test_a_cut_trace_is_answered_up_to_the_cut_and_says_so(watcher, tmp_path, kept):
+    path = write_trace(tmp_path / "a.rvtrace", [index / 8 for index in range(40)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    evidence = watcher.watch(path, 4).evidence
+    assert evidence.frames_used == 4
+    assert 4 < evidence.frames_captured <= 40
+    assert evidence.frame_times_s[-1] > evidence.clip_duration_s * 0.7
+    assert "cut short" in evidence.notes[0]
+
+
+def test_what_is_no_trace_is_no_clip(watcher, tmp_path):
+    (tmp_path / "a.rvtrace").write_bytes(b"RIFF" * 50)
+    with pytest.raises(SourceFormatError, match="not a trace"):
+        watcher.watch(tmp_path / "a.rvtrace", 4)
+    with pytest.raises(SourceNotFoundError):
+        watcher.watch(tmp_path / "absent.rvtrace", 4)
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3])

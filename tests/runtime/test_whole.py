@@ -92,6 +92,43 @@ def test_a_file_offline_and_at_its_own_speed(model, write_clip):
         assert stream.wait_ended(10)
 
 
+def test_an_answer_with_a_memory_is_that_of_a_cold_prefill_of_the_same_tokens(model, folder, tmp_path, monkeypatch):
+    """Chunks are prefilled once and shared; greedy answers are those of all tokens at once."""
+    from redvillm.runtime import stream as stream_module
+
+    monkeypatch.setattr(stream_module, "_RESERVED_QUESTION", "the cat?")  # of a tiny context
+    monkeypatch.setattr(stream_module, "_RESERVED_ANSWER_TOKENS", 6)
+    random = np.random.default_rng(6)
+    tokens, texts = [], []
+    align = model._aligner.align
+    trace = write_trace(tmp_path / "noise.rvtrace", [random.integers(0, 256, (16, 16, 3), dtype=np.uint8) for _ in range(26)])
+    with model.open(trace, options=redvillm.StreamOptions(rate_hz=8, window="memory", memory_chunks=2, speed="own", prefill_every_s=0.0)) as stream:
+        while not stream.wait_ended(0.3):
+            answer = stream.ask("the cat?", options=redvillm.GenerationOptions(max_new_tokens=6), max_evidence_age_ms=0)
+            snapshot = stream.snapshot
+            texts.append(answer.text)
+            if answer.evidence.snapshot_version == snapshot.version:
+                tokens.append((len(texts) - 1, np.concatenate([*(align(chunk)[:4] for chunk in snapshot.remembered), align(snapshot.pooled)])))
+    assert len(tokens) >= 3
+    assert any(len(visual) > 10 for _, visual in tokens)
+    cold = LanguageModel(folder, model.manifest, threads=1)
+    for index, visual in tokens:
+        cold.prefill(visual)
+        expected = "".join(piece.text for piece in cold.generate("the cat?", redvillm.GenerationOptions(max_new_tokens=6)))
+        assert texts[index] == expected
+
+
+def write_trace(path, pictures):
+    from redvillm.runtime.frame import Frame
+    from redvillm.runtime.trace_writer import TraceWriter
+
+    writer = TraceWriter(path, {}, max_bytes=1 << 24)
+    for index, picture in enumerate(pictures):
+        assert writer.add_frame(Frame(picture, 0.0), index * 0.125)
+    writer.close()
+    return path
+
+
 def test_an_overflow_is_told_before_anything_runs(model):
     with pytest.raises(ContextOverflowError, match="context holds"):
         model.ask("/nowhere.mp4", "x" * 200)

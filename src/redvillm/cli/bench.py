@@ -52,8 +52,14 @@ def _add_stream_options(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--rate", type=real(0, 240, above=True), default=8.0, dest="rate_hz", metavar="HZ", help=help_text)
     help_text = "answer from a window in the cache whose newest frame is at most so old (default: 1s)"
     group.add_argument("--max-age", type=duration_s, default=1.0, dest="max_evidence_age_s", metavar="TIME", help=help_text)
-    help_text = "run two variants in turn: with and without background prefill"
-    group.add_argument("--compare", choices=("prefill",), help=help_text)
+    help_text = "what an answer rests on: the last frames, or also chunks of those before (default: %(default)s)"
+    group.add_argument("--window", choices=("rolling", "memory"), default="rolling", help=help_text)
+    help_text = "whether frames that look like the last encoded one are encoded all the same (default: %(default)s, they are not)"
+    group.add_argument("--gate", choices=("duplicates", "none"), default="duplicates", help=help_text)
+    help_text = "play a file or a trace at its own speed, or as fast as it is perceived (default: %(default)s)"
+    group.add_argument("--speed", choices=("own", "max"), default="own", help=help_text)
+    help_text = "run two variants in turn: with and without background prefill, the two windows, or with and without the duplicate gate"
+    group.add_argument("--compare", choices=("prefill", "window", "gate"), help=help_text)
     help_text = "longest measured time before the next variant has its turn (default: 20s)"
     group.add_argument("--segment", type=duration_s, default=20.0, dest="segment_s", metavar="TIME", help=help_text)
     help_text = "time at the beginning of every segment that is not counted (default: 5s)"
@@ -108,6 +114,9 @@ def _run_stream(arguments: argparse.Namespace) -> int:
         max_evidence_age_s=arguments.max_evidence_age_s,
         max_new_tokens=arguments.max_new_tokens,
         threads=arguments.threads,
+        window=arguments.window,
+        gate=arguments.gate,
+        speed=arguments.speed,
         compare=arguments.compare,
         soak=arguments.soak,
         out=arguments.out,

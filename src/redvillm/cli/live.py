@@ -14,7 +14,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
         help="watch a camera, a file played at its own speed, or a network stream, and answer questions while it runs",
         description="Watch a source and answer questions while it runs: type them, or let a standing question repeat.",
     )
-    help_text = "camera index, device path, video file, sample:NAME, or the address of a stream (default: %(default)s)"
+    help_text = "camera index, device path, video file, trace (.rvtrace), sample:NAME, or the address of a stream (default: %(default)s)"
     parser.add_argument("--source", default="0", metavar="SOURCE", help=help_text)
     add_model(parser)
     parser.add_argument("--ask", action="append", default=[], dest="questions", metavar="QUESTION", help="a question to begin with; may be repeated")
@@ -26,6 +26,14 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--max-age", type=duration_s, dest="max_evidence_age_s", metavar="TIME", default=1.0, help=help_text)
     help_text = "frames looked at per second, at most (default: %(default)g)"
     parser.add_argument("--rate", type=real(0, 240, above=True), default=4.0, dest="rate_hz", metavar="HZ", help=help_text)
+    help_text = "whether frames that look like the last encoded one are encoded all the same (default: %(default)s, they are not)"
+    parser.add_argument("--gate", choices=("duplicates", "none"), default="duplicates", help=help_text)
+    help_text = "what an answer rests on: the last frames, or also chunks of those before (default: %(default)s)"
+    parser.add_argument("--window", choices=("rolling", "memory"), default="rolling", help=help_text)
+    help_text = "play a file or a trace at its own speed, or as fast as it is perceived (default: %(default)s)"
+    parser.add_argument("--speed", choices=("own", "max"), default="own", help=help_text)
+    help_text = "write what perception is offered into a new trace, NAME.rvtrace, which --source plays again"
+    parser.add_argument("--record", metavar="NAME.rvtrace", help=help_text)
     add_max_new_tokens(parser, default=48)
     add_threads(parser)
     parser.add_argument("--duration", type=duration_s, dest="duration_s", metavar="TIME", help="stop after this time")
@@ -55,5 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         duration_s=arguments.duration_s,
         loop=arguments.loop,
         as_json=arguments.as_json,
+        gate=arguments.gate,
+        window=arguments.window,
+        speed=arguments.speed,
+        record=arguments.record,
     )
     return run_live(request)
