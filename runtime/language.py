@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from redvillm.errors import BackendError, ContextOverflowError, OptionsError, StreamClosedError
+from redvillm.errors import BackendError, ContextOverflowError, OptionsError, QuestionError, StreamClosedError
 from redvillm.manifest import Files, Graphs, Manifest
 from redvillm.prompt import Prompt
 from redvillm.runtime.decoder import Decoder
@@ -173,6 +173,27 @@ class LanguageModel:
         probability = float(1 / (1 + np.exp(np.clip(no - yes, -700, 700))))
         word = "Yes" if probability >= 0.5 else "No"
         return TokenPiece(word, self._prompt.tokenizer.encode(word, add_special_tokens=False).ids[0], time.perf_counter(), "stop"), probability
+
+    def likelihood(self, question: str, answer: str) -> float:
+        """Return the mean negative log-likelihood of `answer` per token, its end included, nat: how far it is from what the model would say.
+
+        Raises:
+            As `generate`; also QuestionError for an answer without a token.
+        """
+        answer_ids = self._prompt.tokenizer.encode(answer, add_special_tokens=False).ids
+        if not answer_ids:
+            raise QuestionError("the answer is empty; its likelihood is that of no word")
+        suffix_ids = self._suffix_of(question, GenerationOptions(max_new_tokens=len(answer_ids) + 1))
+        self._turn += 1
+        self._prefixes.decoder.rewind(self._prefixes.length)
+        first = len(suffix_ids) - 1
+        rows = list(range(first, first + len(answer_ids) + 1))
+        logits = self._prefixes.decoder.forward(self._embeddings.lookup(suffix_ids + tuple(answer_ids)), rows).astype(np.float64)
+        log_shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        tokens = list(log_shares[np.arange(len(answer_ids)), answer_ids])
+        if self._stop_ids:
+            tokens.append(np.logaddexp.reduce(log_shares[-1, self._stop_ids]))
+        return float(-np.mean(tokens))
 
     def _pieces(self, suffix_ids: tuple[int, ...], options: GenerationOptions, draft: tuple[int, ...], turn: int) -> Iterator[TokenPiece]:
         sampler, detokenizer = Sampler(options), Detokenizer(self._prompt.tokenizer)

@@ -22,6 +22,7 @@ NOT_RUN = (
     r"^redvillm export redvillm-nano",
     r"^redvillm fetch",
     r"^redvillm bench",
+    r"^redvillm eval QUESTIONS",
 )
 ENDLESS = re.compile(r"^redvillm live(?!.*--duration)")
 

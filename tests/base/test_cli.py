@@ -19,7 +19,7 @@ from redvillm.cli.command_line import build_parser
 from redvillm.cli.values import duration_s, integer, real
 from redvillm.errors import FetchError
 
-COMMANDS = ("models", "fetch", "export", "ask", "live", "bench", "doctor", "version")
+COMMANDS = ("models", "fetch", "export", "ask", "live", "bench", "eval", "doctor", "version")
 COMMAND_LINE = [sys.executable, "-m", "redvillm.cli"]
 
 

@@ -113,6 +113,37 @@ def test_greedy_tokens_are_those_of_transformers(tiny, open_model):
     assert gaps.max() <= 0.05 * np.abs(logits).max()
 
 
+@pytest.mark.parametrize("stop_token_ids", [(), (3, 5)])
+def test_the_likelihood_of_an_answer_is_that_of_transformers(tiny, open_model, stop_token_ids):
+    """8-bit activations leave a few percent of a nat."""
+    torch = pytest.importorskip("torch")
+    from redvillm.export.llama import load_llama
+
+    _, folder = tiny
+    llama = load_llama(folder / "m.gguf")
+    model = open_model(stop_token_ids=stop_token_ids)
+    model.prefill(visual_tokens())
+    ask(model)
+    prompt = model._prompt
+    answer = prompt.tokenizer.encode("a dog runs", add_special_tokens=False).ids
+    table = llama.get_input_embeddings()
+    before, after = (table(torch.tensor(ids)) for ids in (prompt.prefix_ids, (*prompt.suffix_ids(QUESTION), *answer)))
+    with torch.inference_mode():
+        logits = llama(inputs_embeds=torch.cat((before, torch.from_numpy(visual_tokens()), after))[None]).logits[0, -len(answer) - 1 :]
+    log_shares = torch.log_softmax(logits.double(), -1)
+    wanted = [float(log_shares[row, token]) for row, token in enumerate(answer)]
+    if stop_token_ids:
+        wanted.append(float(torch.logsumexp(log_shares[-1, list(stop_token_ids)], 0)))
+    assert model.likelihood(QUESTION, "a dog runs") == pytest.approx(-np.mean(wanted), abs=0.05)
+
+
+def test_an_empty_answer_has_no_likelihood(open_model):
+    model = open_model()
+    model.prefill(visual_tokens())
+    with pytest.raises(QuestionError, match="empty"):
+        model.likelihood(QUESTION, "")
+
+
 def test_slices_change_nothing(open_model, monkeypatch):
     whole = open_model()
     whole.prefill(visual_tokens(29))

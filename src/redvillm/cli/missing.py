@@ -11,6 +11,7 @@ _EXTRAS = {
     "safetensors": "export",
     "huggingface_hub": "export",
     "matplotlib": "train",
+    "pycocoevalcap": "eval",
 }
 
 

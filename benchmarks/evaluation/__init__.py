@@ -1,0 +1,1 @@
+"""How right the answers of a bundle are, measured through the runtime that users have."""

@@ -1,0 +1,22 @@
+"""When an answer counts as right. Knows words only.
+
+Case, marks and a leading article do not count. A yes or no may go on ("Yes, there is one."): its first word counts.
+"""
+
+import re
+
+_ARTICLES = {"a", "an", "the"}
+_YES_NO = {"yes", "no"}
+
+
+def normalize(text: str) -> str:
+    """Return the words of `text`, lower case, without marks and without a leading article; of a yes or no that goes on, its first word."""
+    words: list[str] = re.findall(r"[\w']+", text.lower())
+    if words and words[0] in _YES_NO:
+        return words[0]
+    return " ".join(words[1:] if len(words) > 1 and words[0] in _ARTICLES else words)
+
+
+def is_right(answer: str, accepted: tuple[str, ...]) -> bool:
+    """Whether `answer` says one of the accepted ones."""
+    return normalize(answer) in {normalize(one) for one in accepted}
