@@ -78,27 +78,27 @@ class Evaluator:
             SourceError: a video or image that cannot be read.
             QuestionError, ContextOverflowError: a question that cannot be asked.
         """
-        own: dict[_Media, VisualPrefix] = {}
-        for media in self._about:
-            own[media] = self._engine.watch(self._clip(media))
+        is_needed = "own video" in conditions or "wrong video" in conditions
+        own = {media: self._engine.watch(self._clip(media)) for media in self._about} if is_needed else {}
         found: list[Asked] = []
         for condition in conditions:
             for media, numbers in self._about.items():
                 prefix = self._prefix(condition, media, own)
                 if prefix is not None:
-                    found += [self._ask(number, condition, prefix, own[self._other[media]]) for number in numbers]
+                    found += [self._ask(number, condition, prefix, own) for number in numbers]
                 progress()
         return found
 
-    def _ask(self, number: int, condition: Condition, prefix: VisualPrefix, other: VisualPrefix) -> Asked:
+    def _ask(self, number: int, condition: Condition, prefix: VisualPrefix, own: dict[_Media, VisualPrefix]) -> Asked:
         question = self._questions[number]
         answer = self._engine.answer(prefix, question.question)
         if question.kind != DESCRIBE:
             return Asked(number, condition, answer, is_right(answer, question.answers))
         preferred = None
         if condition == "own video" and self.num_videos > 1:
-            own, wrong = (self._engine.likelihood(one, question.question, question.answers[0]) for one in (prefix, other))
-            preferred = own < wrong
+            other = own[self._other[question.media]]
+            right, wrong = (self._engine.likelihood(one, question.question, question.answers[0]) for one in (prefix, other))
+            preferred = right < wrong
         return Asked(number, condition, answer, False, preferred)
 
     def _prefix(self, condition: Condition, media: _Media, own: dict[_Media, VisualPrefix]) -> VisualPrefix | None:

@@ -141,6 +141,15 @@ def test_shuffled_frames_are_the_same_frames(tmp_path):
     assert sorted(shuffled) == list(ordered) != list(shuffled)
 
 
+def test_only_what_is_asked_for_is_watched(tmp_path, monkeypatch):
+    questions, engine, watched = questions_about(tmp_path)[:3], Looker(), []
+    watch = engine.watch
+    monkeypatch.setattr(engine, "watch", lambda clip: watched.append(clip) or watch(clip))
+    asked = Evaluator(engine, questions).run(("black video",))
+    assert len(asked) == len(watched) == 3
+    assert all(not np.any(frame) for clip in watched for frame in clip)
+
+
 def test_one_video_has_no_wrong_one(tmp_path):
     question = VideoQuestion((Path("50.mp4"),), False, "level", "How bright?", ("50",))
     asked = Evaluator(Looker(), (question,)).run(CONDITIONS)
