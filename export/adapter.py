@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from redvillm.errors import ExportError, OptionsError
+from redvillm.export.tuning import NO_TUNING, TUNED_KINDS, FloatArray, LanguageTuning
 from redvillm.files import atomic_file
 
 _HEADER = "redvillm"
@@ -89,9 +91,11 @@ class Adapter(nn.Module):
         return torch.cat((spatial, temporal, motion), dim=-2)
 
 
-def save_adapter(adapter: Adapter, path: Path, *, metadata: dict[str, str]) -> None:
-    """Write the weights as float16 safetensors, with the options and `metadata` in the header, atomically."""
+def save_adapter(adapter: Adapter, path: Path, *, metadata: dict[str, str], tuning: LanguageTuning = NO_TUNING) -> None:
+    """Write the weights and the tuning of the LLM as float16 safetensors, with the options and `metadata` in the header, atomically."""
     state = {name: value.detach().to(torch.float16).contiguous() for name, value in adapter.state_dict().items()}
+    for kind in TUNED_KINDS:
+        state |= {f"{kind}.{name}": torch.from_numpy(np.asarray(value)).to(torch.float16) for name, value in getattr(tuning, kind).items()}
     with atomic_file(path) as temporary:
         # one entry, because the library writes several in no fixed order
         header = {_HEADER: json.dumps({**metadata, "options": asdict(adapter.options)}, sort_keys=True)}
@@ -107,10 +111,30 @@ def load_adapter(path: Path) -> Adapter:
     try:
         with safe_open(path, framework="pt") as archive:
             adapter = Adapter(AdapterOptions(**json.loads(archive.metadata()[_HEADER])["options"]))
-        adapter.load_state_dict({name: value.float() for name, value in safetensors.torch.load_file(path).items()})
+        adapter.load_state_dict(
+            {name: value.float() for name, value in safetensors.torch.load_file(path).items() if not name.startswith(TUNED_KINDS)}
+        )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OptionsError) as error:
-        raise ExportError(f"{path} is not an adapter of redvillm ({error}); train one with 'python -m redvillm.training'") from error
+        raise ExportError(f"{path} is not an adapter of redvillm ({error}); train one with 'redvillm train'") from error
     return adapter.eval()
+
+
+def load_tuning(path: Path) -> LanguageTuning:
+    """Read the tuning of the LLM that an adapter file holds, as float32; empty when it holds none.
+
+    Raises:
+        ExportError: no such file, or not an adapter.
+    """
+    try:
+        values = safetensors.torch.load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"{path} is not an adapter of redvillm ({error}); train one with 'redvillm train'") from error
+    found: dict[str, dict[str, FloatArray]] = {kind: {} for kind in TUNED_KINDS}
+    for name, value in values.items():
+        kind, _, tensor = name.partition(".")
+        if kind in found:
+            found[kind][tensor] = value.float().numpy()
+    return LanguageTuning(**found)
 
 
 def _unit(x: Tensor) -> Tensor:

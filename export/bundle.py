@@ -45,6 +45,7 @@ def export_bundle(
     *,
     target: str = "cpu",
     vision: Precision = "int8",
+    adapter: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     check: bool = True,
@@ -52,8 +53,8 @@ def export_bundle(
     """Write the bundle of `model` for `target` to the folder `out`; `progress` gets one line a stage.
 
     The folder appears under its name when everything in it has been written and checked, and not before. The same weights and tools give
-    the same bytes on the same machine. `vision` is the precision of vision.onnx; video.onnx stays in float32. `check` = False leaves the parity
-    gate out (and the manifest says so by an empty list).
+    the same bytes on the same machine. `adapter` is a file of `redvillm train` instead of the model's own. `vision` is the precision of
+    vision.onnx; video.onnx stays in float32. `check` = False leaves the parity gate out (and the manifest says so by an empty list).
 
     Raises:
         OptionsError: an unknown model, target or precision, or `out` exists and `force` is false.
@@ -66,7 +67,7 @@ def export_bundle(
     check_precision(vision)
     chosen = zoo.model_named(model)
     _check_place(out, force=force)
-    sources = locate_sources(chosen)
+    sources = locate_sources(chosen, adapter)
     with atomic_directory(out, replace=force) as folder:
         manifest = _export_nano(chosen.name, sources, folder, target, precision=vision, progress=progress, check=check)
         manifest.write(folder)
@@ -80,13 +81,13 @@ def _export_nano(
     progress("reading the vision encoder and the adapter")
     vision = load_vision(sources)
     progress(f"exporting {Graphs.DECODER} (4-bit values kept as they are)")
-    decoder = export_decoder(sources.llm, folder, max_context_tokens=MAX_CONTEXT_TOKENS)
+    decoder = export_decoder(sources.llm, folder, max_context_tokens=MAX_CONTEXT_TOKENS, tuning=vision.tuning)
     dimensions = _dimensions(vision, decoder)
     graphs = {Graphs.DECODER: decoder.graph, **_export_vision_graphs(vision, folder, precision, progress)}
     parity: tuple[ParityResult, ...] = ()
     if check:
         progress("comparing every stage with torch")
-        reference = Reference(vision.encoder, vision.adapter, load_llama(sources.llm))
+        reference = Reference(vision.encoder, vision.adapter, load_llama(sources.llm, tuning=vision.tuning))
         prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, SYSTEM_PROMPT)
         parity = check_parity(folder, reference, prompt, dimensions, precision)
         for result in parity:

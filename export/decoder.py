@@ -11,6 +11,7 @@ from redvillm.export.decoder_graph import DecoderGraph, decoder_spec
 from redvillm.export.embeddings import write_embeddings
 from redvillm.export.gguf import GgufFile
 from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.files import atomic_file
 from redvillm.manifest import Files, GraphSpec
 
@@ -29,13 +30,14 @@ class DecoderReport:
     stop_token_ids: tuple[int, ...]
 
 
-def export_decoder(gguf_path: Path, folder: Path, *, max_context_tokens: int) -> DecoderReport:
+def export_decoder(gguf_path: Path, folder: Path, *, max_context_tokens: int, tuning: LanguageTuning = NO_TUNING) -> DecoderReport:
     """Write decoder.onnx with its data, the embedding table, the tokenizer and the chat template into `folder`.
 
-    The quantized values are those of the file. The same file gives the same bytes.
+    The quantized values are those of the file, their scales and minimums those of `tuning`. The same file and tuning give the same bytes.
 
     Raises:
-        ExportError: the file is not a GGUF of the Llama architecture in Q4_0, Q4_1 or Q8_0, or has a shorter context.
+        ExportError: the file is not a GGUF of the Llama architecture in Q4_0, Q4_1 or Q8_0, or has a shorter context; or the
+            tuning is made for another model.
         StorageError: the disk is full or not writable.
     """
     source = GgufFile(gguf_path)
@@ -46,7 +48,7 @@ def export_decoder(gguf_path: Path, folder: Path, *, max_context_tokens: int) ->
     _write_text(folder / Files.TOKENIZER, tokenizer_json)
     _write_text(folder / Files.CHAT_TEMPLATE, chat_template)
     spec = decoder_spec(sizes)
-    DecoderGraph(source, write_embeddings(source, folder), max_context_tokens).writer.write(folder, spec)
+    DecoderGraph(source, write_embeddings(source, folder), max_context_tokens, tuning).writer.write(folder, spec)
     return DecoderReport(
         num_layers=sizes.num_layers,
         num_kv_heads=sizes.num_kv_heads,

@@ -20,7 +20,7 @@ CACHED_ATTENTION = "CachedAttention"
 MICROSOFT_DOMAIN = "com.microsoft"
 FUNCTION_OPSET = 21
 _BLOCK = 32
-_MIDDLE_OF_4_BITS = 8
+_MIDDLES = {4: 8, 8: 128}  # zero points of MatMulNBits
 _INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level: the fast kernels, with activations in 8 bits per block
 
 
@@ -73,7 +73,7 @@ def block_linear_function(parts: LinearParts) -> onnx.FunctionProto:
     """Return activation(norm(x) @ weights.T) + residual, with the offsets of minimums as a product of their own.
 
     MatMulNBits is fast for integer zero points only: `scale * code + minimum` is `scale * (code - 8)`, its own form, plus `minimum + 8 * scale` times
-    the sum of each block of x.
+    the sum of each block of x (128 instead of 8 for 8 bits).
     """
     body, x = _Body(), "x"
     if parts.norm:
@@ -95,7 +95,7 @@ def block_linear_function(parts: LinearParts) -> onnx.FunctionProto:
         refer={"K": ("num_inputs", onnx.AttributeProto.INT), "N": ("num_outputs", onnx.AttributeProto.INT)},
     )
     if parts.minimums:
-        middle = body.node("Mul", scales, body.node("Constant", value_float=float(_MIDDLE_OF_4_BITS)))
+        middle = body.node("Mul", scales, body.node("Constant", value_float=float(_MIDDLES[parts.bits])))
         offsets = body.node("Add", _plain_blocks(body, "minimums", rows, blocks), middle)
         in_blocks = body.node("Reshape", x, body.node("Concat", body.integers(0), blocks, body.integers(_BLOCK), axis=0))
         sums = body.node("ReduceSum", in_blocks, body.integers(2), keepdims=0)

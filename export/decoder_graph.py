@@ -18,9 +18,10 @@ import numpy as np
 from redvillm.errors import ExportError
 from redvillm.export.decoder_functions import LinearParts, block_linear_function, cached_attention_function
 from redvillm.export.embeddings import EmbeddingTable
-from redvillm.export.gguf import FINAL_NORM, HEAD, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
+from redvillm.export.gguf import FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
 from redvillm.export.graph import GraphWriter
 from redvillm.export.quantization import TILE_ROWS, BlockWeights, TiledWeights, read_block_weights, stack_rows, tile
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.manifest import Graphs, GraphSpec, Tensors, TensorSpec
 
 _LANES = 16  # the kernels take heads in vectors of so many numbers
@@ -46,6 +47,15 @@ def decoder_spec(sizes: LlamaSizes) -> GraphSpec:
     )
 
 
+def layer_weights(source: GgufFile, layer: int, part: str, tuning: LanguageTuning) -> BlockWeights:
+    """Return a matrix of a layer, tuned; rows of queries and keys are in the order of halves that are rotated together."""
+    name = layer_tensor(layer, part)
+    weights = read_block_weights(source, name)
+    if part in ROTATED_PARTS:
+        weights = weights.rows(rotate_half_order(weights.num_outputs, source.sizes.head_width))
+    return tuning.weights(name, weights)
+
+
 class DecoderGraph:
     """Builds the nodes of one decoder; `writer` then holds the graph.
 
@@ -53,9 +63,9 @@ class DecoderGraph:
         ExportError: heads or layers of sizes that the operators do not take.
     """
 
-    def __init__(self, source: GgufFile, table: EmbeddingTable, max_context_tokens: int) -> None:
+    def __init__(self, source: GgufFile, table: EmbeddingTable, max_context_tokens: int, tuning: LanguageTuning = NO_TUNING) -> None:
         self.writer = GraphWriter(Graphs.DECODER)
-        self._source = source
+        self._source, self._tuning = source, tuning
         self._sizes = source.sizes
         if self._sizes.head_width % _LANES or self._sizes.feed_forward_width % TILE_ROWS:
             raise ExportError(
@@ -81,8 +91,7 @@ class DecoderGraph:
     def _attention(self, layer: int, residual: str) -> str:
         """Queries, keys and values of the residual [S, H] -> attention over the cache, [S, num_heads * head_width]."""
         name = f"layer.{layer}.attn"
-        queries, keys = (self._rotated(self._weights(layer, part)) for part in ("attn_q", "attn_k"))
-        stacked = stack_rows([queries, keys, self._weights(layer, "attn_v")])
+        stacked = stack_rows([self._weights(layer, part) for part in ("attn_q", "attn_k", "attn_v")])
         packed = self._linear(f"{name}_qkv", residual, stacked, norm=layer_tensor(layer, "attn_norm"))
         cache = [Tensors.past(layer, "key"), Tensors.past(layer, "value")]
         return self.writer.call(
@@ -119,7 +128,7 @@ class DecoderGraph:
         self, name: str, x: str, weights: TiledWeights, constants: list[str], *, norm: str = "", gate: bool = False, residual: str = ""
     ) -> str:
         parts = LinearParts(bits=weights.bits, minimums=weights.minimums is not None, norm=bool(norm), gate=gate, residual=bool(residual))
-        norm_weight = self.writer.constant(f"{name}.norm_weight", self._source.dequantize(norm)) if norm else ""
+        norm_weight = self.writer.constant(f"{name}.norm_weight", self._tuning.norm(norm, self._source.dequantize(norm))) if norm else ""
         return self.writer.call(
             block_linear_function(parts),
             _without_trailing_gaps([x, *constants, norm_weight, residual]),
@@ -132,10 +141,7 @@ class DecoderGraph:
         )
 
     def _weights(self, layer: int, part: str) -> BlockWeights:
-        return read_block_weights(self._source, layer_tensor(layer, part))
-
-    def _rotated(self, weights: BlockWeights) -> BlockWeights:
-        return weights.rows(rotate_half_order(weights.num_outputs, self._sizes.head_width))
+        return layer_weights(self._source, layer, part, self._tuning)
 
     def _rotary_tables(self, max_context_tokens: int) -> tuple[str, str]:
         """Cosines and sines [max_context_tokens, head_width / 2], in float64 until the end: float32 angles err by about 1e-4 at position 2000."""

@@ -17,6 +17,7 @@ from redvillm.errors import ExportError
 FloatArray = npt.NDArray[np.float32]
 EMBEDDING = "token_embd.weight"
 FINAL_NORM = "output_norm.weight"
+ROTATED_PARTS = ("attn_q", "attn_k")  # rows in the order of `rotate_half_order`
 HEAD = "output.weight"  # absent when the head is tied to the embedding
 
 

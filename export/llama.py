@@ -6,13 +6,16 @@ Training and parity checks run it. Does not know onnx or any quantized format: i
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
+from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
+from redvillm.export.quantization import BLOCK
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 
-_PARTS = {
+PARTS = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -23,11 +26,10 @@ _PARTS = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-_ROTATED = ("attn_q", "attn_k")
 
 
-def load_llama(path: Path, dtype: torch.dtype = torch.float32) -> LlamaForCausalLM:
-    """Return the dequantized model of a GGUF file, in eval mode and without gradients.
+def load_llama(path: Path, dtype: torch.dtype = torch.float32, *, tuning: LanguageTuning = NO_TUNING) -> LlamaForCausalLM:
+    """Return the dequantized model of a GGUF file with its tuning, in eval mode and without gradients.
 
     Raises:
         ExportError: the file is not a readable GGUF of the Llama architecture.
@@ -36,7 +38,7 @@ def load_llama(path: Path, dtype: torch.dtype = torch.float32) -> LlamaForCausal
     config = _config(source.sizes, tied="output.weight" not in source)
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    model.load_state_dict(_state(source, dtype), strict=True, assign=True)
+    model.load_state_dict(_state(source, dtype, tuning), strict=True, assign=True)
     model.tie_weights()
     model.model.rotary_emb = LlamaRotaryEmbedding(config)  # its buffers are computed, not loaded
     return model.eval().requires_grad_(False)
@@ -61,16 +63,27 @@ def _config(sizes: LlamaSizes, *, tied: bool) -> LlamaConfig:
     )
 
 
-def _state(source: GgufFile, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _state(source: GgufFile, dtype: torch.dtype, tuning: LanguageTuning) -> dict[str, torch.Tensor]:
     def read(name: str, *, rotated: bool = False) -> torch.Tensor:
         values = source.dequantize(name)
         if rotated:
             values = values[rotate_half_order(len(values), source.sizes.head_width)]
-        return torch.from_numpy(np.array(values)).to(dtype)
+        return torch.from_numpy(_tuned(name, np.array(values), tuning)).to(dtype)
 
     state = {"model.embed_tokens.weight": read(EMBEDDING), "model.norm.weight": read(FINAL_NORM)}
     state["lm_head.weight"] = read(HEAD) if HEAD in source else state["model.embed_tokens.weight"]
     for layer in range(source.sizes.num_layers):
-        for part, module in _PARTS.items():
-            state[f"model.layers.{layer}.{module}.weight"] = read(layer_tensor(layer, part), rotated=part in _ROTATED)
+        for part, module in PARTS.items():
+            state[f"model.layers.{layer}.{module}.weight"] = read(layer_tensor(layer, part), rotated=part in ROTATED_PARTS)
     return state
+
+
+def _tuned(name: str, values: npt.NDArray[np.float32], tuning: LanguageTuning) -> npt.NDArray[np.float32]:
+    """The formula of LanguageTuning on plain values, without the rounding of an export."""
+    if values.ndim == 1:
+        return tuning.norm(name, values)
+    if name in tuning.row_scales:
+        values = values * (1 + tuning.row_scales[name][:, None])
+    if name in tuning.minimum_shifts:
+        values = values + np.repeat(tuning.minimum_shifts[name], BLOCK, axis=1)
+    return values

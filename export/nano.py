@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redvillm import zoo
-from redvillm.export.adapter import Adapter, load_adapter
+from redvillm.errors import ExportError
+from redvillm.export.adapter import Adapter, load_adapter, load_tuning
 from redvillm.export.efficientnet import IMAGE_SIZE, EfficientNetLite0, load_efficientnet_lite0
+from redvillm.export.tuning import LanguageTuning
 from redvillm.files import sha256_of
 from redvillm.manifest import WeightOrigin
 
@@ -30,24 +32,33 @@ class NanoSources:
 
 @dataclass(frozen=True)
 class NanoVision:
-    """The torch modules before the LLM, in eval mode."""
+    """The torch modules before the LLM, in eval mode, and how the adapter tunes the LLM."""
 
     encoder: EfficientNetLite0
     adapter: Adapter
+    tuning: LanguageTuning
     image_size: int = IMAGE_SIZE
 
 
-def locate_sources(model: zoo.Model) -> NanoSources:
-    """Find the fetched weights of a model of the zoo and the adapter that comes with the package.
+def locate_sources(model: zoo.Model, own_adapter: Path | None = None) -> NanoSources:
+    """Find the fetched weights of a model of the zoo, and the adapter that comes with the package or the user's own.
 
     Raises:
-        ExportError: the adapter is missing from the package.
+        ExportError: the adapter is missing from the package, or is no adapter.
         FetchError: a weight has not been fetched.
     """
-    adapter = zoo.adapter_path(model)
+    adapter = zoo.adapter_path(model) if own_adapter is None else own_adapter
+    origin = _own_origin(adapter) if own_adapter is not None else (model.adapter, model.adapter_origin, model.adapter_licence)
     origins = [WeightOrigin(name=part.name, origin=part.origin, licence=part.licence, sha256=part.sha256) for part in zoo.parts_of(model.name)]
-    origins.append(WeightOrigin(name=model.adapter, origin=model.adapter_origin, licence=model.adapter_licence, sha256=sha256_of(adapter)))
+    name, source, licence = origin
+    origins.append(WeightOrigin(name=name, origin=source, licence=licence, sha256=sha256_of(adapter)))
     return NanoSources(zoo.weights_path(model.vision), zoo.weights_path(model.llm), adapter, tuple(origins))
+
+
+def _own_origin(adapter: Path) -> tuple[str, str, str]:
+    if not adapter.is_file():
+        raise ExportError(f"there is no adapter at {adapter}; 'redvillm train' writes one into its run folder")
+    return adapter.name, "trained by the user", "as its training data"
 
 
 def load_vision(sources: NanoSources) -> NanoVision:
@@ -56,4 +67,4 @@ def load_vision(sources: NanoSources) -> NanoVision:
     Raises:
         ExportError: a file is not what it should be, or their widths differ.
     """
-    return NanoVision(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter))
+    return NanoVision(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter), load_tuning(sources.adapter))

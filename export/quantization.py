@@ -53,10 +53,15 @@ class BlockWeights:
         minimums = None if self.minimums is None else self.minimums[order]
         return BlockWeights(bits=self.bits, codes=self.codes[order], scales=self.scales[order], minimums=minimums)
 
+    def explicit_minimums(self) -> FloatArray:
+        """Return the minimums, float32 [out, in / 32], also of a format that does not store them."""
+        if self.minimums is not None:
+            return self.minimums.astype(np.float32)
+        return -_MIDDLES[self.bits] * self.scales.astype(np.float32)
+
     def dequantize(self) -> FloatArray:
         """Return the values, float32 [out, in]."""
-        scales = self.scales.astype(np.float32)
-        minimums = -_MIDDLES[self.bits] * scales if self.minimums is None else self.minimums.astype(np.float32)
+        scales, minimums = self.scales.astype(np.float32), self.explicit_minimums()
         return (scales[..., None] * self.codes + minimums[..., None]).reshape(self.num_outputs, self.num_inputs)
 
 

@@ -171,16 +171,16 @@ def test_bench_becomes_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, isolated_cache: Path, capsys: pytest.CaptureFixture[str]):
     exported: list[tuple[Any, ...]] = []
 
-    def export_bundle(name: str, out: Path, *, target: str, vision: str, force: bool, progress: Any) -> None:
+    def export_bundle(name: str, out: Path, *, target: str, vision: str, adapter: Path | None, force: bool, progress: Any) -> None:
         progress("a step")
-        exported.append((name, out, target, vision, force))
+        exported.append((name, out, target, vision, adapter, force))
 
     provide(monkeypatch, "redvillm.export", export_bundle=export_bundle)
     assert main(["export", "redvillm-nano"]) == 0
-    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--vision", "fp32", "--force"]) == 0
+    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--vision", "fp32", "--adapter", "a.st", "--force"]) == 0
     assert exported == [
-        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", "int8", False),
-        ("some/folder", Path("here"), "cuda", "fp32", True),
+        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", "int8", None, False),
+        ("some/folder", Path("here"), "cuda", "fp32", Path("a.st"), True),
     ]
     captured = capsys.readouterr()
     assert "a step" in captured.err

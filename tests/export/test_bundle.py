@@ -4,6 +4,7 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_llama
 import torch
@@ -14,6 +15,7 @@ from redvillm.errors import ExportError, OptionsError, ParityError
 from redvillm.export import bundle, parity
 from redvillm.export.adapter import Adapter, AdapterOptions
 from redvillm.export.nano import NanoSources, NanoVision
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.kernels.ort_library import ort_library_path
 from redvillm.manifest import Graphs, read_manifest, verify_files
 
@@ -24,13 +26,22 @@ SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    vision = NanoVision(TinyEncoder().eval(), Adapter(SIZES).eval(), 8)
+    vision = NanoVision(TinyEncoder().eval(), Adapter(SIZES).eval(), tiny_tuning(), 8)
     llm = tiny_llama.write_gguf(tmp_path / "tiny.gguf")
-    monkeypatch.setattr(bundle, "locate_sources", lambda model: NanoSources(tmp_path / "v", llm, tmp_path / "a", ()))
+    monkeypatch.setattr(bundle, "locate_sources", lambda model, own_adapter: NanoSources(tmp_path / "v", llm, tmp_path / "a", ()))
     monkeypatch.setattr(bundle, "load_vision", lambda sources: vision)
     monkeypatch.setattr(bundle, "MAX_CONTEXT_TOKENS", tiny_llama.MAX_CONTEXT_TOKENS)
     monkeypatch.setattr(parity, "_TEXT_SAMPLE", "The harbour wakes before the town does.")
     return vision
+
+
+def tiny_tuning() -> LanguageTuning:
+    """Of one matrix and one norm."""
+    random = np.random.default_rng(0)
+    return LanguageTuning(
+        row_scales={"blk.1.ffn_up.weight": random.normal(0, 0.1, tiny_llama.FEED_FORWARD_WIDTH).astype(np.float32)},
+        norms={"blk.0.attn_norm.weight": random.normal(0, 0.1, tiny_llama.WIDTH).astype(np.float32)},
+    )
 
 
 def left_over(folder: Path) -> list[str]:
@@ -92,7 +103,14 @@ def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monk
 
 def test_a_wrong_decoder_fails_the_export(sources, tmp_path, monkeypatch):
     llm = tiny_llama.write_gguf(tmp_path / "other.gguf", seed=5)
-    monkeypatch.setattr(bundle, "load_llama", lambda path: load_llama(llm))
+    monkeypatch.setattr(bundle, "load_llama", lambda path, tuning: load_llama(llm, tuning=tuning))
+    with pytest.raises(ParityError, match="first-token logits, function body"):
+        bundle.export_bundle(NAME, tmp_path / "out")
+
+
+def test_a_tuning_that_is_not_exported_fails_the_export(sources, tmp_path, monkeypatch):
+    strong = LanguageTuning(row_scales={"blk.0.ffn_down.weight": np.full(tiny_llama.WIDTH, 0.8, np.float32)})
+    monkeypatch.setattr(bundle, "load_llama", lambda path, tuning: load_llama(path, tuning=strong))
     with pytest.raises(ParityError, match="first-token logits, function body"):
         bundle.export_bundle(NAME, tmp_path / "out")
 
@@ -136,7 +154,8 @@ def test_targets_and_models_are_named(tmp_path):
 
 
 def test_widths_must_match(sources, tmp_path, monkeypatch):
-    narrow = NanoVision(TinyEncoder(), Adapter(AdapterOptions(num_patches=4, vision_width=6, llm_width=32, num_motion_tokens=3)), 8)
+    sizes = AdapterOptions(num_patches=4, vision_width=6, llm_width=32, num_motion_tokens=3)
+    narrow = NanoVision(TinyEncoder(), Adapter(sizes), NO_TUNING, 8)
     monkeypatch.setattr(bundle, "load_vision", lambda sources: narrow)
     with pytest.raises(ExportError, match="width 32"):
         bundle.export_bundle(NAME, tmp_path / "out")

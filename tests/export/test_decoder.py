@@ -13,6 +13,7 @@ from redvillm.errors import ExportError
 from redvillm.export.decoder import export_decoder
 from redvillm.export.gguf import EMBEDDING, GgufFile
 from redvillm.export.llama import load_llama
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.files import sha256_of
 from redvillm.kernels.decoder_library import decoder_op_calls
 from redvillm.manifest import Files, Graphs, Tensors
@@ -23,10 +24,10 @@ EXACT_ACTIVATIONS = 1  # accuracy level of MatMulNBits with float32 activations
 HALF_PRECISION = 6e-3
 
 
-def export(folder, **options):
+def export(folder, *, tuning=NO_TUNING, **options):
     gguf_path = tiny_llama.write_gguf(folder / "m.gguf", **options)
     (folder / "out").mkdir()
-    return gguf_path, folder / "out", export_decoder(gguf_path, folder / "out", max_context_tokens=MAX_CONTEXT_TOKENS)
+    return gguf_path, folder / "out", export_decoder(gguf_path, folder / "out", max_context_tokens=MAX_CONTEXT_TOKENS, tuning=tuning)
 
 
 def use_exact_activations(folder):
@@ -65,9 +66,9 @@ class CachedDecoder:
         return logits
 
 
-def reference_logits(gguf_path, ids):
+def reference_logits(gguf_path, ids, tuning=NO_TUNING):
     with torch.inference_mode():
-        return load_llama(gguf_path)(torch.tensor([ids])).logits[0].numpy()
+        return load_llama(gguf_path, tuning=tuning)(torch.tensor([ids])).logits[0].numpy()
 
 
 def random_ids(count, seed=0):
@@ -83,6 +84,39 @@ def test_logits_equal_the_reference_with_exact_activations(tmp_path, layers, tie
     expected = reference_logits(gguf_path, ids)
     # weights are the same values
     np.testing.assert_allclose(CachedDecoder(folder).run(table[ids], range(97)), expected, rtol=0, atol=HALF_PRECISION * np.abs(expected).max())
+
+
+def random_tuning(seed=1):
+    """Changes of every matrix and norm, as large as training makes them."""
+    random = np.random.default_rng(seed)
+    weights = tiny_llama.random_weights(0)
+    matrices = {name: values.shape for name, values in weights.items() if name.startswith("blk.") and values.ndim == 2}
+    norms = [name for name, values in weights.items() if values.ndim == 1]
+    return LanguageTuning(
+        row_scales={name: random.normal(0, 0.2, rows).astype(np.float32) for name, (rows, _) in matrices.items()},
+        minimum_shifts={name: random.normal(0, 0.02, (rows, columns // 32)).astype(np.float32) for name, (rows, columns) in matrices.items()},
+        norms={name: random.normal(0, 0.2, tiny_llama.WIDTH).astype(np.float32) for name in norms},
+    )
+
+
+@pytest.mark.parametrize("kernels", ["function bodies", "custom"])
+@pytest.mark.parametrize("layers", ["Q4_1", "Q4_0", "Q8_0"])
+def test_a_tuned_decoder_equals_the_tuned_reference(tmp_path, layers, kernels):
+    tuning = random_tuning()
+    gguf_path, folder, _ = export(tmp_path, layers=layers, tuning=tuning)
+    ids = random_ids(41)
+    if kernels == "function bodies":
+        use_exact_activations(folder)
+    decoder = CachedDecoder(folder, library=require_library() if kernels == "custom" else None)
+    value = decoder.run(GgufFile(gguf_path).dequantize(EMBEDDING)[ids], range(41))
+    expected, untuned = reference_logits(gguf_path, ids, tuning), reference_logits(gguf_path, ids)
+
+    def smallest_cosine(x, y):
+        return ((x * y).sum(-1) / np.linalg.norm(x, axis=-1) / np.linalg.norm(y, axis=-1)).min()
+
+    assert smallest_cosine(untuned, expected) < 0.9  # the tuning matters
+    # scales and minimums are float16 again, 2^-11 each; the kernels round activations to 8 bits too
+    assert smallest_cosine(value, expected) > (0.9999 if kernels == "function bodies" else 0.99)
 
 
 @pytest.mark.parametrize("pieces", [[1] * 11, [19, 1, 1, 7], [1, 40], [2, 3, 5]])

@@ -19,6 +19,8 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("name", metavar="NAME", help="a model that 'redvillm models' lists")
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="what the bundle is for (default: %(default)s)")
     parser.add_argument("--vision", choices=VISION_PRECISIONS, default="int8", help="precision of the vision encoder (default: %(default)s)")
+    help_text = "an adapter that 'redvillm train' wrote, instead of the model's own"
+    parser.add_argument("--adapter", type=Path, metavar="FILE", help=help_text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the bundle (default: in the cache, where 'redvillm ask' finds it)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
     parser.set_defaults(run=run)
@@ -30,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     from redvillm.zoo import bundle_folder
 
     out = arguments.out or bundle_folder(arguments.name, arguments.target)
-    export_bundle(arguments.name, out, target=arguments.target, vision=arguments.vision, force=arguments.force, progress=_show)
+    choices = {"target": arguments.target, "vision": arguments.vision, "adapter": arguments.adapter, "force": arguments.force}
+    export_bundle(arguments.name, out, **choices, progress=_show)
     print(out)
     return 0
 
