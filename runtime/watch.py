@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from redvillm.errors import OptionsError
 from redvillm.runtime.clip import ClipExtent, ClipPass, SampledFrame, no_frame_error, plan_was_wrong, sample_frames
-from redvillm.runtime.encoder import Aligner
 from redvillm.runtime.evidence import Evidence, Grounds, VisualPrefix
 from redvillm.runtime.prefetch import run_ahead
 from redvillm.runtime.source import ADDRESS
@@ -31,10 +31,17 @@ class ClipPool(Protocol):
         """Patch features X, float32 [T, N, D] -> the pooled streams."""
 
 
+class ClipAligner(Protocol):
+    """Turns pooled streams into visual tokens."""
+
+    def align(self, pooled: PooledStreams) -> npt.NDArray[np.float32]:
+        """Pooled streams -> visual tokens, float32 [num_visual_tokens, H]."""
+
+
 class Watcher:
     """Turns clips into grounds for questions. Keeps nothing between clips."""
 
-    def __init__(self, encoder: FrameEncoder, aligner: Aligner, pool: ClipPool, image_size: int) -> None:
+    def __init__(self, encoder: FrameEncoder, aligner: ClipAligner, pool: ClipPool, image_size: int) -> None:
         self._encoder = encoder
         self._aligner = aligner
         self._pool = pool

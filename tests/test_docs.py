@@ -22,7 +22,8 @@ NOT_RUN = (
     r"^redvillm export redvillm-nano",
     r"^redvillm fetch",
     r"^redvillm bench",
-    r"^redvillm eval QUESTIONS",
+    r"^redvillm eval (QUESTIONS|test.jsonl)",
+    r"^redvillm train",
 )
 ENDLESS = re.compile(r"^redvillm live(?!.*--duration)")
 

@@ -24,7 +24,7 @@ _COLOURS = (
     "orange",
     "pink",
 )
-THINGS = ("dog", "shirt")
+THINGS = ("dog", "shirt", "jacket", "ball", "hat", "dress", "car", "horse", "coat", "helmet", "boat", "bike")
 _MIN_AGREEING = 2
 
 

@@ -60,13 +60,9 @@ def tidy_caption(caption: str) -> str:
 
 _CLASS_WORDS = {
     "BACKGROUND_Google": "", "Faces": "face", "Faces_easy": "face", "Leopards": "leopard", "Motorbikes": "motorbike", "airplanes": "airplane",
-    "car_side": "car", "cougar_body": "cougar", "cougar_face": "cougar", "crocodile_head": "crocodile", "flamingo_head": "flamingo",
-    "gerenuk": "gazelle", "inline_skate": "inline skate", "wild_cat": "wild cat", "water_lilly": "water lily", "yin_yang": "yin yang symbol",
-    "windsor_chair": "chair", "stop_sign": "stop sign", "soccer_ball": "soccer ball", "snoopy": "cartoon dog", "garfield": "cartoon cat",
-    "ceiling_fan": "ceiling fan", "dollar_bill": "dollar bill", "grand_piano": "piano", "electric_guitar": "guitar", "hawksbill": "sea turtle",
-    "brontosaurus": "dinosaur", "stegosaurus": "dinosaur", "sea_horse": "seahorse", "joshua_tree": "tree", "bonsai": "bonsai tree",
-    "binocular": "pair of binoculars", "scissors": "pair of scissors", "headphone": "pair of headphones", "euphonium": "brass instrument",
-    "schooner": "sailing ship", "ketch": "sailing boat", "minaret": "tower", "metronome": "metronome", "saxophone": "saxophone",
+    "binocular": "binoculars", "bonsai": "bonsai tree", "car_side": "car", "cougar_body": "cougar", "cougar_face": "cougar",
+    "crocodile_head": "crocodile", "flamingo_head": "flamingo", "garfield": "Garfield", "hawksbill": "hawksbill turtle", "headphone": "headphones",
+    "snoopy": "Snoopy", "water_lilly": "water lily", "yin_yang": "yin yang symbol",
 }  # fmt: skip
 
 

@@ -1,39 +1,83 @@
-"""Options of a training run. Knows numbers and folders only."""
+"""Options of a training run. Knows numbers and paths only."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from redvillm.errors import OptionsError
 
+_COUNTS = (
+    "warm_start_steps", "caption_steps", "question_steps", "batch_size", "micro_batch_size", "max_frames", "max_questions", "held_out_every",
+    "held_out_clips", "threads",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Where the data lies, where the run is kept, and how long each stage takes.
+    """What a run reads, where it is kept, and how long each stage takes.
 
-    `data` holds flickr8k/ (images/, captions.tsv) and caltech101/<class>/; `run` receives features, checkpoints and reports.
+    Attributes:
+        questions: files of questions about videos (docs/training.md).
+        captions: files of captioned images.
+        held_out: a file of questions that are measured on the way, or None.
+        run: folder for features, checkpoints and reports.
+        vision_checkpoint: EfficientNet-Lite0 (.pth).
+        language_checkpoint: an LLM of the Llama architecture (.gguf).
+        start_from: an adapter to go on from instead of a warm start, or None.
+        warm_start_steps: batches of each warm start, without the LLM.
+        caption_steps: steps on descriptions only, LLM frozen.
+        question_steps: steps on all questions.
+        batch_size: clips a step; micro_batch_size of them go through the LLM at once.
+        learning_rate: highest one of the adapter; language_learning_rate that of factors of rows and norms in the LLM, minimum_learning_rate that
+            of shifts of block minimums.
+        tune_language: train factors of rows and norms of the LLM; tune_minimums: shifts of block minimums too.
+        max_frames: longest clip; longer ones are thinned.
+        max_questions: most questions about one clip in one step.
+        held_out_every: steps between two measurements on at most held_out_clips clips.
     """
 
-    data: Path
+    questions: tuple[Path, ...]
     run: Path
     vision_checkpoint: Path
     language_checkpoint: Path
-    warm_start_steps: int = 300
-    train_steps: int = 850
+    captions: tuple[Path, ...] = ()
+    held_out: Path | None = None
+    start_from: Path | None = None
+    warm_start_steps: int = 400
+    caption_steps: int = 300
+    question_steps: int = 2300
     batch_size: int = 8
     micro_batch_size: int = 4
     learning_rate: float = 1e-3
-    min_learning_rate: float = 2e-5
+    language_learning_rate: float = 4e-3
+    minimum_learning_rate: float = 3e-4
+    min_learning_share: float = 0.02
+    tune_language: bool = True
+    tune_minimums: bool = True
+    max_frames: int = 16
+    max_questions: int = 7
+    held_out_every: int = 500
+    held_out_clips: int = 300
     checkpoint_every_s: float = 120.0
     threads: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("warm_start_steps", "train_steps", "batch_size", "micro_batch_size", "threads"):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise OptionsError(f"{name} is {getattr(self, name)}; a positive number is wanted")
-        if not 0 < self.min_learning_rate <= self.learning_rate <= 1:
-            raise OptionsError("learning rates must satisfy 0 < min_learning_rate <= learning_rate <= 1")
-        for field in dataclasses.fields(self):
-            if field.type is Path and field.name != "run" and not getattr(self, field.name).exists():
-                raise OptionsError(f"{field.name}: {getattr(self, field.name)} does not exist")
+        if not self.questions and not self.captions:
+            raise OptionsError("there is nothing to learn: give a file of questions or of captions")
+        for name in ("learning_rate", "language_learning_rate", "minimum_learning_rate", "min_learning_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise OptionsError(f"{name} is {getattr(self, name)}; it must be above 0 and at most 1")
+        if self.tune_minimums and not self.tune_language:
+            raise OptionsError("tune_minimums is a part of tune_language; switch both on, or both off")
+        wanted = (*self.questions, *self.captions, self.held_out, self.start_from, self.vision_checkpoint, self.language_checkpoint)
+        for path in wanted:
+            if path is not None and not path.is_file():
+                raise OptionsError(f"{path} does not exist, or is not a file")
+
+    @property
+    def total_steps(self) -> int:
+        """Steps through the LLM."""
+        return self.caption_steps + self.question_steps

@@ -1,4 +1,4 @@
-"""Samples as tensors: every exchange is a branch that sees the prompt's prefix and the visual tokens, but not the other branches.
+"""Samples as tensors: every question is a branch that sees the prompt's prefix and the visual tokens, but not the other branches.
 
     prefix | visual tokens | question 1, answer 1 | question 2, answer 2 | ...
 
@@ -28,7 +28,7 @@ class PackedBatch:
 
     token_ids int64 [B, S] (0 where visual or padding), visual: lists of positions, positions int64 [B, S], mask bool [B, 1, S, S],
     rows int64 [R, 2] (sample, position whose logits are wanted), targets int64 [R], weights float32 [R], branches int64 [R]
-    (number of the exchange in the batch).
+    (number of the question in the batch).
     """
 
     token_ids: Tensor
@@ -80,10 +80,10 @@ class _Layout:
         self.targets: list[int] = []
         self.weights: list[float] = []
         self.row_branches: list[int] = []
-        self.num_branches = len(sample.exchanges)
-        for branch, exchange in enumerate(sample.exchanges):
-            answer = [*prompt.tokenizer.encode(exchange.answer, add_special_tokens=False).ids, stop_token_id]
-            self._append(branch, list(prompt.suffix_ids(exchange.question)), answer)
+        self.num_branches = len(sample.turns)
+        for branch, turn in enumerate(sample.turns):
+            answer = [*prompt.tokenizer.encode(turn.answer, add_special_tokens=False).ids, stop_token_id]
+            self._append(branch, list(prompt.suffix_ids(turn.question)), answer)
 
     def _append(self, branch: int, question: list[int], answer: list[int]) -> None:
         first = len(self.ids) + len(question) - 1

@@ -1,6 +1,6 @@
 """Pictures of a training run. Knows losses and matplotlib; does not know what was trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,6 +22,22 @@ def plot_losses(losses: Sequence[float], path: Path, *, smooth_over: int = 25) -
             axes.plot(steps[smooth_over - 1 :], mean, color="tab:red", label=f"mean of {smooth_over} steps")
         axes.set(xlabel="step", ylabel="loss, nat per token", xlim=(0, len(losses) + 1))
         axes.legend(frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None})
+
+
+def plot_held_out(measured: Sequence[tuple[int, Mapping[str, Sequence[float]]]], path: Path) -> None:
+    """Write an SVG of the share of right answers to held-out questions over the steps, one line a kind of question (right share, loss, count)."""
+    with mpl.rc_context({"svg.hashsalt": "redvillm"}):
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        axes = figure.subplots()
+        steps = [step for step, _ in measured]
+        for number, kind in enumerate(measured[-1][1]):
+            shares = [100 * figures[kind][0] if kind in figures else np.nan for _, figures in measured]
+            axes.plot(steps, shares, label=kind, linewidth=1.2, marker=".", linestyle=("-", "--", ":")[number // 10 % 3])
+        axes.set(xlabel="step", ylabel="right answers, %", ylim=(0, 102))
+        axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
         axes.spines[["top", "right"]].set_visible(False)
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -1,6 +1,6 @@
 """Pictures of a question file: photos and short clips made from them, written as JPEG frames beside the file.
 
-Knows pixels and paths; does not know questions. A clip is a function of its photos and a seed.
+Knows pixels and paths; does not know questions. A clip is a function of its photos, its name and a seed.
 """
 
 from pathlib import Path
@@ -11,11 +11,21 @@ from numpy.typing import NDArray
 
 from redvillm.errors import StorageError
 from redvillm.files import atomic_file, storage_errors
-from redvillm.training.views import Sprite, pan_views, read_pixels, sprite_clip
+from redvillm.training.views import (
+    Sprite,
+    appearing_clip,
+    dark_clip,
+    other_view,
+    pan_views,
+    placed_object,
+    read_pixels,
+    sprite_clip,
+    still_clip,
+    zoom_views,
+)
 
 Pixels = NDArray[np.uint8]
-_FRAMES_PER_SCENE = 4
-_PAN_VIEWS = 8
+NUM_CLIP_FRAMES = 8
 _QUALITY = 95
 
 
@@ -27,32 +37,53 @@ class ClipWriter:
 
     def photo(self, path: Path, name: str) -> list[str]:
         """Write one photo as a clip of one frame."""
-        return self._write(name, read_pixels(path, self._size)[None])
+        return self._write(name, self._read(path)[None])
+
+    def view(self, path: Path, name: str) -> list[str]:
+        """Write another view of a photo as a clip of one frame."""
+        return self._write(name, other_view(self._read(path), self._generator(name))[None])
 
     def pan(self, path: Path, name: str) -> list[str]:
         """Write a pan over a photo: the camera moves, the scene stays."""
-        return self._write(name, pan_views(read_pixels(path, self._size), _PAN_VIEWS, self._generator(name))[1:])
+        return self._write(name, pan_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
 
-    def scenes(self, paths: tuple[Path, Path], name: str) -> list[str]:
-        """Write two still scenes with a cut between them."""
-        return self._write(name, np.concatenate([np.repeat(read_pixels(path, self._size)[None], _FRAMES_PER_SCENE, axis=0) for path in paths]))
+    def zoom(self, path: Path, name: str) -> list[str]:
+        """Write a zoom into a photo."""
+        return self._write(name, zoom_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
+
+    def still(self, path: Path, name: str) -> list[str]:
+        """Write a photo as a camera at rest would see it."""
+        return self._write(name, still_clip(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
+
+    def dark(self, name: str) -> list[str]:
+        """Write a dark clip."""
+        return self._write(name, dark_clip(self._size, NUM_CLIP_FRAMES // 2, self._generator(name)))
 
     def sprite(self, path: Path, other: Path, direction: str, name: str) -> list[str]:
         """Write a patch of `other` that moves over a photo, or stays for an empty direction."""
-        photo, patch = read_pixels(path, self._size), read_pixels(other, self._size)
-        return self._write(name, sprite_clip(photo, patch, Sprite(direction), self._generator(name)))
+        return self._write(name, sprite_clip(self._read(path), self._read(other), Sprite(direction, NUM_CLIP_FRAMES), self._generator(name)))
+
+    def placed(self, path: Path, other: Path, share: float, name: str) -> list[str]:
+        """Write a photo with a small picture of an object on it."""
+        return self._write(name, placed_object(self._read(path), self._read(other), share, self._generator(name))[None])
+
+    def appearing(self, path: Path, other: Path, name: str) -> list[str]:
+        """Write a patch of `other` that appears on a photo."""
+        return self._write(name, appearing_clip(self._read(path), self._read(other), NUM_CLIP_FRAMES, self._generator(name)))
+
+    def _read(self, path: Path) -> Pixels:
+        return read_pixels(path, self._size)
 
     def _generator(self, name: str) -> np.random.Generator:
         return np.random.default_rng([self._seed, *name.encode()])
 
     def _write(self, name: str, frames: Pixels) -> list[str]:
-        names = []
-        for number, frame in enumerate(frames):
-            names.append(f"frames/{name}-{number:02d}.jpg" if len(frames) > 1 else f"frames/{name}.jpg")
+        names = [f"frames/{name}-{number:02d}.jpg" if len(frames) > 1 else f"frames/{name}.jpg" for number in range(len(frames))]
+        for frame_name, frame in zip(names, frames, strict=True):
             encoded, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             if not encoded:
-                raise StorageError(f"{names[-1]} could not be coded as JPEG")
-            path = self._folder / names[-1]
+                raise StorageError(f"{frame_name} could not be coded as JPEG")
+            path = self._folder / frame_name
             with storage_errors(path), atomic_file(path) as temporary:
                 temporary.write_bytes(data.tobytes())
         return names

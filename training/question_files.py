@@ -1,13 +1,14 @@
-"""`python -m redvillm.training.question_files`: questions about held-out photos and clips, in the form that `redvillm eval` reads.
+"""`python -m redvillm.training.question_files`: questions about photos and clips, in the form that `redvillm train` and `redvillm eval` read.
 
-Yes and no are equally frequent for every thing that is asked about. Nothing here was seen in training: photos are split by the hash of their name.
-Knows the data sets and phrasings; does not know models.
+Yes and no are equally frequent for every thing that is asked about. Photos are split by the hash of their name, and so is all that is made of them.
+Knows the data sets and how many clips of each kind are made; does not know models.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,119 +17,165 @@ from rich.progress import track
 
 from redvillm.errors import OptionsError, RedvillmError
 from redvillm.files import atomic_file
-from redvillm.training.colours import THINGS, main_colour, names_of
-from redvillm.training.datasets import LabelledImage, read_caltech101, read_flickr8k
+from redvillm.training.clip_questions import ClipQuestions, QuestionClip
+from redvillm.training.concepts import CONCEPTS
+from redvillm.training.datasets import read_caltech101, read_flickr8k
+from redvillm.training.exchange import Exchange, sentence
+from redvillm.training.main_colours import picture_colour
+from redvillm.training.object_questions import ObjectQuestions
+from redvillm.training.photo_questions import PhotoQuestions
 from redvillm.training.question_clips import ClipWriter
-from redvillm.training.questions import CONCEPTS, NO, YES, concepts_in, with_article
-from redvillm.training.views import DIRECTIONS
+from redvillm.training.views import read_pixels
+from redvillm.training.wordings import Wordings
 
-_SPLITS = ("test", "validation")
-_NUM_CONCEPTS = 12
-_NUM_CLIPS = 150
+SPLITS = ("train", "validation", "test")
+_TESTED_CONCEPTS = tuple(CONCEPTS)[:12]
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How many clips of each kind; `views` of every photo and object; `backwards`: moving clips also count backwards."""
+
+    views: int
+    object_views: int
+    moving: int
+    others: int
+    orders: int
+    dark: int
+    backwards: bool
+    small: int = 0
+
+
+AMOUNTS = {
+    "train": Amounts(views=2, object_views=3, moving=2500, others=350, orders=6000, dark=80, backwards=True),
+    "validation": Amounts(views=1, object_views=1, moving=150, others=60, orders=150, dark=4, backwards=False),
+    "test": Amounts(views=1, object_views=1, moving=300, others=100, orders=300, dark=10, backwards=False, small=400),
+}
 
 
 class QuestionFile:
     """All questions of one split, made as they are taken; pictures are written on the way."""
 
-    def __init__(self, data: Path, folder: Path, *, split: str, image_size: int, seed: int, max_photos: int | None = None) -> None:
-        """Find the photos.
+    def __init__(
+        self, data: Path, folder: Path, *, split: str, image_size: int, seed: int, kept_back: bool = False, amounts: Amounts | None = None
+    ) -> None:
+        """Find the photos; `kept_back` asks in the wordings that training leaves out.
 
         Raises:
             OptionsError: no data there, or no photo in the split.
         """
-        self._photos = [photo for photo in read_flickr8k(data / "flickr8k") if photo.split == split][:max_photos]
-        self._objects = [photo for photo in read_caltech101(data / "caltech101") if photo.split == split and photo.class_name][:max_photos]
+        self._photos = [photo for photo in read_flickr8k(data / "flickr8k") if photo.split == split]
+        self._objects = [photo for photo in read_caltech101(data / "caltech101") if photo.split == split and photo.class_name]
         if len(self._photos) < 2 or len({photo.class_name for photo in self._objects}) < 2:
             raise OptionsError(f"{data} has too few photos in the split {split!r}; see docs/training.md for the form of the data")
+        self._amounts, self._training, self._size = amounts or AMOUNTS[split], split == "train", image_size
         self._writer = ClipWriter(folder, image_size, seed)
-        self._generator = np.random.default_rng([seed, 7])
+        self._generator = np.random.default_rng([seed, 7, *split.encode()])
+        wordings = Wordings(self._generator, kept_back=kept_back)
+        self._wordings = wordings
+        self._about_photos = PhotoQuestions(self._photos, self._generator, wordings)
+        self._about_objects = ObjectQuestions(self._objects, self._generator, wordings)
+        self._clips = ClipQuestions(
+            self._photos,
+            self._objects,
+            self._about_photos,
+            self._writer,
+            generator=self._generator,
+            wordings=wordings,
+            backwards=self._amounts.backwards,
+        )
 
     def lines(self) -> Iterator[Line]:
-        """Yield one question after the other."""
-        yield from self._descriptions()
-        yield from self._names()
-        for number in track(range(min(_NUM_CLIPS, 4 * len(self._photos))), description="clips"):
-            yield from self._moving(number)
-            yield from self._change(number)
-            yield from self._order(number)
+        """Yield one question after the other; those about one clip follow each other."""
+        for clip in self.clips():
+            for exchange in clip.exchanges:
+                yield {"frames": list(clip.frames), "kind": exchange.kind, "question": exchange.question, "answers": list(exchange.answers)}
 
-    def _descriptions(self) -> Iterator[Line]:
-        names = {photo.path: self._writer.photo(photo.path, photo.path.stem) for photo in track(self._photos, description="photos")}
-        present = {photo.path: concepts_in(photo.captions) for photo in self._photos}
-        for photo in self._photos:
-            yield _line(names[photo.path], "describe", "What is happening?", photo.captions)
-            for thing in THINGS:
-                if colour := main_colour(thing, photo.captions):
-                    yield _line(names[photo.path], "colour", f"What colour is the {thing}?", names_of(thing, colour))
-        frequent = sorted(CONCEPTS, key=lambda concept: -sum(concept in found for found in present.values()))[:_NUM_CONCEPTS]
-        for concept in frequent:
-            for path, answer in self._balanced(concept, present):
-                yield _line(names[path], "presence", f"Is there {concept}?", (answer,))
+    def clips(self) -> Iterator[QuestionClip]:
+        """Yield the clips."""
+        photos: list[str] = []
+        for view in range(self._amounts.views):
+            yield from self._photo_clips(view, photos)
+        objects: list[str] = []
+        for view in range(self._amounts.object_views):
+            yield from self._object_clips(view, objects)
+        yield from self._made(self._clips.moving, self._amounts.moving, "moving patches")
+        for make in (self._clips.zoom, self._clips.pan, self._clips.still, self._clips.appearing):
+            yield from self._made(make, self._amounts.others, make.__name__)
+        yield from self._made(self._clips.dark, self._amounts.dark, "dark")
+        yield from self._made(self._clips.small_object, self._amounts.small, "small objects")
+        for number in range(self._amounts.orders):
+            if number % 5 < 3:
+                yield self._clips.two_objects(objects)
+            else:
+                yield self._clips.two_photos(photos) if number % 5 == 3 else self._clips.photo_and_object(photos, objects)
 
-    def _balanced(self, concept: str, present: dict[Path, frozenset[str]]) -> Iterator[tuple[Path, str]]:
-        groups = [[path for path, found in present.items() if (concept in found) == wanted] for wanted in (True, False)]
-        count = min(len(group) for group in groups)
-        for group, answer in zip(groups, (YES, NO), strict=True):
-            for index in self._generator.choice(len(group), count, replace=False):
-                yield group[index], answer
+    def _photo_clips(self, view: int, names: list[str]) -> Iterator[QuestionClip]:
+        """One view of every photo; the first is the photo itself, whose name is kept."""
+        presence = self._about_photos.presence() if self._training else self._about_photos.presence(_TESTED_CONCEPTS, max_present=None)
+        for number, photo in enumerate(track(self._photos, description=f"photos, view {view + 1}")):
+            frames = self._writer.photo(photo.path, photo.path.stem) if view == 0 else self._writer.view(photo.path, f"{photo.path.stem}-{view}")
+            if view == 0:
+                names += frames
+            yield QuestionClip(tuple(frames), tuple(self._about_photo(number, presence.get(number, []))))
 
-    def _names(self) -> Iterator[Line]:
-        for photo in track(self._objects, description="objects"):
-            names = self._writer.photo(photo.path, f"{photo.path.parent.name}-{photo.path.stem}")
-            yield _line(names, "naming", "What object is this?", (f"{with_article(photo.class_name).capitalize()}.",))
+    def _about_photo(self, number: int, presence: Iterable[Exchange]) -> Iterator[Exchange]:
+        yield self._about_photos.describe(number)
+        yield from presence
+        yield from self._about_photos.facts(number)
+        share = 0.12 if self._training else 0.5
+        yield from self._about_photos.unknown(number, share)
+        yield from self._about_photos.cannot_count(number) if self._training else self._about_photos.counting(number)
+        if colour := picture_colour(read_pixels(self._photos[number].path, self._size)):
+            yield Exchange("main colour", self._wordings.ask("main colour"), (sentence(colour),))
 
-    def _moving(self, number: int) -> Iterator[Line]:
-        direction = str(self._generator.choice([*DIRECTIONS, ""]))
-        first, second = self._two(self._photos)
-        names = self._writer.sprite(first.path, second.path, direction, f"moving-{number:04d}")
-        yield _line(names, "direction", "Which way does it move?", (f"{direction.capitalize()}." if direction else "It does not move.",))
-        yield _line(names, "movement", "Is anything moving?", (YES if direction else NO,))
+    def _object_clips(self, view: int, names: list[str]) -> Iterator[QuestionClip]:
+        for number, photo in enumerate(track(self._objects, description=f"objects, view {view + 1}")):
+            name = f"{photo.path.parent.name}-{photo.path.stem}"
+            frames = self._writer.photo(photo.path, name) if view == 0 else self._writer.view(photo.path, f"{name}-{view}")
+            if view == 0:
+                names += frames
+            about = self._about_objects
+            more = about.described(number) if self._training else []
+            yield QuestionClip(tuple(frames), (about.naming(number), *about.presence(number), *more, *about.unknown(number)))
 
-    def _change(self, number: int) -> Iterator[Line]:
-        first, second = self._two(self._photos)
-        name = f"scene-{number:04d}"
-        changes = number % 2 == 0
-        names = self._writer.scenes((first.path, second.path), name) if changes else self._writer.pan(first.path, name)
-        yield _line(names, "scene change", "Does the scene change?", (YES if changes else NO,))
+    def _made(self, make: Any, count: int, description: str) -> Iterator[QuestionClip]:
+        for number in track(range(min(count, 4 * len(self._photos))), description=description):
+            made = make(number)
+            yield from made
 
-    def _order(self, number: int) -> Iterator[Line]:
-        first, second = self._two(self._objects)
-        while first.class_name == second.class_name:
-            first, second = self._two(self._objects)
-        names = self._writer.scenes((first.path, second.path), f"order-{number:04d}")
-        listed = [first.class_name, second.class_name] if number % 2 else [second.class_name, first.class_name]
-        question = f"Which comes first, the {listed[0]} or the {listed[1]}?"
-        yield _line(names, "order", question, (f"The {first.class_name}.", f"{with_article(first.class_name).capitalize()}."))
 
-    def _two(self, photos: Sequence[LabelledImage]) -> tuple[LabelledImage, LabelledImage]:
-        first, second = self._generator.choice(len(photos), 2, replace=False)
-        return photos[first], photos[second]
+def write_question_file(questions: QuestionFile, folder: Path) -> int:
+    """Write questions.jsonl with its frames; return the number of questions."""
+    lines = [json.dumps(line, ensure_ascii=False) for line in questions.lines()]
+    with atomic_file(folder / "questions.jsonl") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write questions.jsonl and its frames; return 0, or 1 after an error."""
-    parser = argparse.ArgumentParser(prog="python -m redvillm.training.question_files", description="Write held-out questions for 'redvillm eval'.")
+    description = "Write questions about photos and clips for 'redvillm train' and 'redvillm eval'."
+    parser = argparse.ArgumentParser(prog="python -m redvillm.training.question_files", description=description)
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of flickr8k and caltech101, see docs/training.md")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where questions.jsonl and its frames go")
-    parser.add_argument("--split", choices=_SPLITS, default="test", help="part of the photos (default: %(default)s)")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="part of the photos (default: %(default)s)")
+    help_text = "ask in the wordings that training leaves out"
+    parser.add_argument("--kept-back-wordings", action="store_true", help=help_text)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the choices (default: %(default)s)")
     parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS", help="of the frames, square (default: %(default)s)")
     given = parser.parse_args(arguments)
     try:
-        questions = QuestionFile(given.data, given.out, split=given.split, image_size=given.image_size, seed=given.seed)
-        lines = [json.dumps(line, ensure_ascii=False) for line in questions.lines()]
-        with atomic_file(given.out / "questions.jsonl") as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        questions = QuestionFile(
+            given.data, given.out, split=given.split, image_size=given.image_size, seed=given.seed, kept_back=given.kept_back_wordings
+        )
+        count = write_question_file(questions, given.out)
     except RedvillmError as error:
         print(f"redvillm: error: {error}", file=sys.stderr)
         return 1
-    print(f"{len(lines)} questions written to {given.out / 'questions.jsonl'}")
+    print(f"{count} questions written to {given.out / 'questions.jsonl'}")
     return 0
-
-
-def _line(frames: list[str], kind: str, question: str, answers: Sequence[str]) -> Line:
-    return {"frames": frames, "kind": kind, "question": question, "answers": list(answers)}
 
 
 if __name__ == "__main__":

@@ -1,32 +1,41 @@
-"""The whole recipe of the default model, stage by stage; each stage is skipped when its result is there.
+"""The whole recipe, stage by stage; each stage is skipped when its result is there.
 
 Joins the parts; every part is described in its own file.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
+from rich.progress import track
 from transformers import LlamaForCausalLM
 
-from redvillm.export.adapter import Adapter, AdapterOptions, load_adapter, save_adapter
+from redvillm.export.adapter import Adapter, AdapterOptions, load_adapter, load_tuning, save_adapter
 from redvillm.export.efficientnet import FEATURE_WIDTH, GRID_SIZE, IMAGE_SIZE
 from redvillm.export.llama import load_llama
+from redvillm.export.pooling import pool_streams
 from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tuning import LanguageTuning
 from redvillm.files import atomic_file
 from redvillm.prompt import Prompt
-from redvillm.training.clips import plan_clips
-from redvillm.training.datasets import read_flickr8k
+from redvillm.question_set import read_caption_set, read_question_set
+from redvillm.training.attention import use_float32_attention
+from redvillm.training.checkpoint import Progress
+from redvillm.training.clips import TrainingClip, described, group_by_clip, media_of
 from redvillm.training.encoding import open_encoder
-from redvillm.training.evaluation import Evaluator, scores_table
 from redvillm.training.features import FeatureStore, fill_store
+from redvillm.training.language_tuning import TrainedLanguage
+from redvillm.training.media import read_media
 from redvillm.training.options import TrainingOptions
 from redvillm.training.packing import SYSTEM_PROMPT
-from redvillm.training.plots import plot_losses
+from redvillm.training.plots import plot_held_out, plot_losses
 from redvillm.training.samples import Sampler
-from redvillm.training.trainer import train_adapter
+from redvillm.training.trainer import Trainer
 from redvillm.training.video_llm import VideoLLM
-from redvillm.training.warm_start import caption_words, warm_start, word_targets
+from redvillm.training.warm_start import described_words, motion_words, warm_start, warm_start_motion, word_targets, word_tokens
 
 
 @dataclass(frozen=True)
@@ -34,61 +43,110 @@ class Recipe:
     """What all stages share."""
 
     options: TrainingOptions
+    clips: tuple[TrainingClip, ...]
+    held_out: tuple[TrainingClip, ...]
     store: FeatureStore
-    captions: dict[str, tuple[str, ...]]
     prompt: Prompt
     stop_token_id: int
     llm: LlamaForCausalLM
 
 
 def prepare(options: TrainingOptions) -> Recipe:
-    """Compute the features once and load the LLM in bfloat16."""
+    """Read the questions, compute the features once and load the LLM in bfloat16.
+
+    Raises:
+        OptionsError: a file is not of the form, an image or a video is not readable.
+        ExportError: a checkpoint is not what it should be.
+    """
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    encode = open_encoder(options.vision_checkpoint, options.run, options.threads)
-    plan = plan_clips(options.data, IMAGE_SIZE, options.seed)
-    store = fill_store(options.run / "features", plan, encode, (GRID_SIZE * GRID_SIZE, FEATURE_WIDTH))
-    captions = {image.path.name: image.captions for image in read_flickr8k(options.data / "flickr8k")}
+    asked = [question for path in options.questions for question in read_question_set(path)]
+    asked += [question for path in options.captions for question in read_caption_set(path)]
+    clips = group_by_clip(asked)
+    held_out = () if options.held_out is None else _spread(group_by_clip(read_question_set(options.held_out)), options.held_out_clips)
+    store = fill_store(
+        options.run / "features",
+        media_of((*clips, *held_out)),
+        lambda medium: read_media(medium.path, is_video=medium.is_video, size=IMAGE_SIZE, max_frames=options.max_frames),
+        open_encoder(options.vision_checkpoint, options.run, options.threads),
+        (GRID_SIZE * GRID_SIZE, FEATURE_WIDTH),
+    )
     tokenizer_json, chat_template, stop_token_ids = read_tokenizer(options.language_checkpoint)
     prompt = Prompt(tokenizer_json, chat_template, SYSTEM_PROMPT)
     stop_token_id = next(token for token in stop_token_ids if prompt.tokenizer.id_to_token(token) == "<|im_end|>")
-    return Recipe(options, store, captions, prompt, stop_token_id, load_llama(options.language_checkpoint, torch.bfloat16))
+    llm = load_llama(options.language_checkpoint, torch.bfloat16)
+    use_float32_attention(llm)
+    return Recipe(options, clips, held_out, store, prompt, stop_token_id, llm)
 
 
-def run_recipe(recipe: Recipe) -> Adapter:
-    """Warm start, then captions and questions through the frozen LLM; writes `adapter.safetensors` in the run folder."""
+def run_recipe(recipe: Recipe) -> Path:
+    """Warm start, captions, questions; return `adapter.safetensors` of the run folder."""
     options = recipe.options
-    adapter = _warm_started(recipe).train().requires_grad_(True)
-    model = VideoLLM(adapter, recipe.llm)
-    sampler = Sampler(recipe.store, recipe.captions, "train", options.seed)
-    progress = train_adapter(model, sampler, recipe.prompt, recipe.stop_token_id, options)
-    metadata = {"recipe": "redvillm-nano", "steps": str(progress.step), "seed": str(options.seed)}
-    save_adapter(adapter, options.run / "adapter.safetensors", metadata=metadata)
-    plot_losses(progress.losses, options.run / "loss.svg")
-    return adapter.eval()
+    adapter, tuning = _started(recipe)
+    language = TrainedLanguage(recipe.llm, shifts=options.tune_minimums) if options.tune_language else None
+    if language is not None:
+        language.load(tuning)
+    model = VideoLLM(adapter.train().requires_grad_(True), recipe.llm, language)
+    questions = _sampler(recipe, recipe.clips, 0)
+    captions = _sampler(recipe, described(recipe.clips) or recipe.clips, 1)
+    held_out = [questions.plain(clip) for clip in recipe.held_out]
+    progress = Trainer(model, recipe.prompt, recipe.stop_token_id, options).train(captions, questions, held_out)
+    path = options.run / "adapter.safetensors"
+    metadata = {"recipe": "redvillm train", "steps": str(progress.step), "seed": str(options.seed)}
+    save_adapter(adapter, path, metadata=metadata, tuning=LanguageTuning() if language is None else language.values())
+    _report(progress, options.run)
+    return path
 
 
-def evaluate(recipe: Recipe, max_clips: int | None = None) -> str:
-    """Measure `adapter.safetensors` of the run on the test split; write `evaluation.json`, return the table as Markdown.
-
-    Raises:
-        ExportError: the run has no adapter yet.
-    """
-    adapter = load_adapter(recipe.options.run / "adapter.safetensors")
-    scores = Evaluator(VideoLLM(adapter, recipe.llm), recipe.store, recipe.captions, recipe.prompt, recipe.stop_token_id).scores(max_clips)
-    with atomic_file(recipe.options.run / "evaluation.json") as temporary:
-        temporary.write_text(json.dumps([asdict(score) for score in scores], indent=1), encoding="utf-8")
-    return scores_table(scores)
-
-
-def _warm_started(recipe: Recipe) -> Adapter:
+def _started(recipe: Recipe) -> tuple[Adapter, LanguageTuning]:
+    if recipe.options.start_from is not None:
+        return load_adapter(recipe.options.start_from), load_tuning(recipe.options.start_from)
     path = recipe.options.run / "warm_start.safetensors"
-    if path.exists():
-        return load_adapter(path)
-    adapter = Adapter(AdapterOptions())
-    words = caption_words(recipe.captions, recipe.prompt.tokenizer)
-    embeddings = recipe.llm.get_input_embeddings().weight[list(words.values())].float()
-    targets = word_targets(recipe.store, recipe.captions, words)
-    losses = warm_start(adapter, embeddings, recipe.store, targets, steps=recipe.options.warm_start_steps, seed=recipe.options.seed)
-    save_adapter(adapter, path, metadata={"recipe": "warm start", "loss": f"{sum(losses[-20:]) / len(losses[-20:]):.4f}"})
-    return load_adapter(path)
+    if not path.exists():
+        adapter = Adapter(AdapterOptions(llm_width=recipe.llm.config.hidden_size))
+        described_by = described_words(recipe.clips)
+        tokens = word_tokens((word for words in described_by.values() for word in words), recipe.prompt.tokenizer)
+        losses: Sequence[float] = (0.0,)
+        if targets := word_targets(described_by, tokens):
+            embeddings = recipe.llm.get_input_embeddings().weight[list(tokens.values())].float()
+            losses = warm_start(adapter, embeddings, recipe.store, targets, steps=recipe.options.warm_start_steps, seed=recipe.options.seed)
+        _warm_start_motion(recipe, adapter)
+        save_adapter(adapter, path, metadata={"recipe": "warm start", "loss": f"{np.mean(losses[-20:]):.4f}"})
+    return load_adapter(path), LanguageTuning()
+
+
+def _warm_start_motion(recipe: Recipe, adapter: Adapter) -> None:
+    said = motion_words(recipe.clips)
+    tokens = word_tokens((word for words in said.values() for word in words), recipe.prompt.tokenizer)
+    targets = word_targets(said, tokens)
+    if not targets:
+        return
+    num_motion = adapter.options.num_motion_tokens
+    energies = []
+    for clip in track(targets, description="motion energy"):
+        features = np.concatenate([recipe.store[medium] for medium in clip.media]).astype(np.float32)
+        energies.append(pool_streams(torch.from_numpy(features), num_motion)[2])
+    embeddings = recipe.llm.get_input_embeddings().weight[list(tokens.values())].float()
+    options = recipe.options
+    shares = torch.stack(list(targets.values()))
+    warm_start_motion(adapter, embeddings, torch.stack(energies), shares, steps=options.warm_start_steps, seed=options.seed)
+
+
+def _sampler(recipe: Recipe, clips: Sequence[TrainingClip], stage: int) -> Sampler:
+    options = recipe.options
+    seed = options.seed * 2 + stage
+    return Sampler(recipe.store, clips, max_frames=options.max_frames, max_questions=options.max_questions, seed=seed)
+
+
+def _report(progress: Progress, run: Path) -> None:
+    plot_losses(progress.losses, run / "loss.svg")
+    figures = {"steps": progress.step, "elapsed_s": progress.elapsed_s, "held_out": progress.held_out}
+    with atomic_file(run / "training.json") as temporary:
+        temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if progress.held_out:
+        plot_held_out(progress.held_out, run / "held_out.svg")
+
+
+def _spread(clips: Sequence[TrainingClip], count: int) -> tuple[TrainingClip, ...]:
+    """At most `count` clips, spread evenly over all."""
+    return tuple(clips[place] for place in np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)))

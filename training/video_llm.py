@@ -1,4 +1,4 @@
-"""The Video LLM in torch: trainable adapter, frozen LLM.
+"""The Video LLM in torch: trainable adapter, LLM frozen but for the parts that tune it.
 
 Knows how visual tokens enter the LLM; does not know where features or questions come from.
 """
@@ -14,16 +14,23 @@ from transformers import LlamaForCausalLM
 
 from redvillm.export.adapter import Adapter
 from redvillm.export.pooling import pool_streams
+from redvillm.training.language_tuning import TrainedLanguage
 from redvillm.training.packing import PackedBatch
 
 
 class VideoLLM(nn.Module):
-    """Adapter (float32, trained) in front of an LLM (any dtype, frozen)."""
+    """Adapter (float32, trained) in front of an LLM (any dtype), of which only `language` is trained."""
 
-    def __init__(self, adapter: Adapter, llm: LlamaForCausalLM) -> None:
+    def __init__(self, adapter: Adapter, llm: LlamaForCausalLM, language: TrainedLanguage | None = None) -> None:
         super().__init__()
         self.adapter = adapter
-        self.llm = llm.requires_grad_(False)
+        self.llm = llm if language is not None else llm.requires_grad_(False)
+        self.language = language
+
+    def train_language(self, on: bool) -> None:
+        """Train the LLM's parts as well, or the adapter alone."""
+        if self.language is not None:
+            self.language.switch(on=on)
 
     def visual_tokens(self, features: NDArray[np.float32]) -> Tensor:
         """X [T, N, D] -> visual tokens float32 [N + T + M, H]."""

@@ -5,8 +5,9 @@ list of content words. A minute of this saves most of the first epochs. Knows em
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +17,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from redvillm.export.adapter import Adapter
-from redvillm.training.features import FeatureStore
+from redvillm.question_set import DESCRIBE
+from redvillm.training.clips import TrainingClip
+from redvillm.training.features import FeatureStore, Medium
 
+Subject = TypeVar("Subject")
 _BATCH = 32
 _TEMPERATURE = 0.05
-_MIN_USES = 25
+_MOTION_BATCH = 128
+_MIN_USES = 20
+_KINDS = (DESCRIBE, "naming")
+MOTION_KINDS = ("direction", "zoom", "appearance")
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -30,17 +37,41 @@ _STOP_WORDS = frozenset(
 )
 
 
-def caption_words(captions: Mapping[str, tuple[str, ...]], tokenizer: Tokenizer) -> dict[str, int]:
-    """Return the content words that are frequent in the captions and a single token (with its leading space), with their token ids."""
-    counts = Counter(word for texts in captions.values() for word in _words(texts))
+def described_words(clips: Sequence[TrainingClip]) -> dict[Medium, list[str]]:
+    """Return the content words of what is said of each image: its captions and its name."""
+    found: dict[Medium, list[str]] = defaultdict(list)
+    for clip in clips:
+        for question in clip.questions:
+            if clip.is_image and question.kind in _KINDS:
+                found[clip.media[0]] += [word for answer in question.answers for word in _words(answer) if word not in _STOP_WORDS]
+    return {medium: words for medium, words in found.items() if words}
+
+
+def word_tokens(words: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the frequent words that are a single token (with a leading space), with their token ids."""
+    counts = Counter(words)
     encoded = {word: tokenizer.encode(f" {word}", add_special_tokens=False).ids for word, uses in sorted(counts.items()) if uses >= _MIN_USES}
-    return {word: ids[0] for word, ids in encoded.items() if len(ids) == 1 and word not in _STOP_WORDS}
+    return {word: ids[0] for word, ids in encoded.items() if len(ids) == 1}
 
 
-def warm_start(adapter: Adapter, embeddings: Tensor, store: FeatureStore, targets: Mapping[int, Tensor], *, steps: int, seed: int) -> list[float]:
+def word_targets(described: Mapping[Subject, Sequence[str]], tokens: Mapping[str, int]) -> dict[Subject, Tensor]:
+    """Return, for each image or clip, the shares of the words used, float32 [W]."""
+    columns = {word: column for column, word in enumerate(tokens)}
+    targets = {}
+    for medium, words in described.items():
+        row = torch.zeros(len(columns))
+        for word in words:
+            if word in columns:
+                row[columns[word]] += 1
+        if row.sum() > 0:
+            targets[medium] = row / row.sum()
+    return targets
+
+
+def warm_start(adapter: Adapter, embeddings: Tensor, store: FeatureStore, targets: Mapping[Medium, Tensor], *, steps: int, seed: int) -> list[float]:
     """Train the alignment, copy it to the temporal alignment (as RED-VILLM does), set the scale of all streams; return the losses.
 
-    `embeddings` float32 [W, H] of the words; `targets[i]` float32 [W], the word shares of clip i of the store.
+    `embeddings` float32 [W, H] of the words; `targets[medium]` float32 [W], the word shares of an image.
     """
     with torch.no_grad():
         adapter.gain.fill_(float(embeddings.square().mean().sqrt()))
@@ -49,14 +80,14 @@ def warm_start(adapter: Adapter, embeddings: Tensor, store: FeatureStore, target
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
     generator = np.random.default_rng([seed, 2])
-    clips = np.array(sorted(targets))
+    media = sorted(targets)
     losses = []
     for _ in track(range(steps), description="warm start"):
-        batch = generator.choice(clips, min(_BATCH, len(clips)), replace=False)
-        features = torch.from_numpy(np.stack([store[index][0] for index in batch]).astype(np.float32))
+        batch = [media[place] for place in generator.choice(len(media), min(_BATCH, len(media)), replace=False)]
+        features = torch.from_numpy(np.stack([store[medium][0] for medium in batch]).astype(np.float32))
         similarity = functional.normalize(adapter.alignment(features) + adapter.positions, dim=-1) @ directions.T / _TEMPERATURE
         logits = torch.logsumexp(similarity, dim=1)
-        loss = functional.cross_entropy(logits, torch.stack([targets[index] for index in batch]))
+        loss = functional.cross_entropy(logits, torch.stack([targets[medium] for medium in batch]))
         optimizer.zero_grad()
         torch.autograd.backward([loss])
         optimizer.step()
@@ -66,20 +97,39 @@ def warm_start(adapter: Adapter, embeddings: Tensor, store: FeatureStore, target
     return losses
 
 
-def word_targets(store: FeatureStore, captions: Mapping[str, tuple[str, ...]], words: Mapping[str, int]) -> dict[int, Tensor]:
-    """Return, for the training clips with captions or a class name, the shares of the words used."""
-    columns = {word: column for column, word in enumerate(words)}
-    targets = {}
-    for index in store.select("train", "photo", "object"):
-        record = store.records[index]
-        row = torch.zeros(len(columns))
-        for word in _words(captions.get(record.source, (record.label,))):
-            if word in columns:
-                row[columns[word]] += 1
-        if row.sum() > 0:
-            targets[index] = row / row.sum()
-    return targets
+def motion_words(clips: Sequence[TrainingClip]) -> dict[TrainingClip, list[str]]:
+    """Return the content words of what is said of the motion in each clip that is not a single image."""
+    found: dict[TrainingClip, list[str]] = {}
+    for clip in clips:
+        answers = [question.answers[0] for question in clip.questions if question.kind in MOTION_KINDS]
+        words = [word for answer in answers for word in _words(answer) if word not in _STOP_WORDS]
+        if words and not clip.is_image:
+            found[clip] = words
+    return found
 
 
-def _words(texts: tuple[str, ...]) -> list[str]:
-    return re.findall(r"[a-z]+", " ".join(texts).lower())
+def warm_start_motion(adapter: Adapter, embeddings: Tensor, energies: Tensor, targets: Tensor, *, steps: int, seed: int) -> list[float]:
+    """Train the motion alignment in the same way, on the motion energy of clips, and return the losses.
+
+    Through the LLM alone it learns which way things move many times slower. `embeddings` float32 [W, H] of the words, `energies` float32
+    [clips, M, N], `targets` float32 [clips, W], the word shares of each clip.
+    """
+    directions = functional.normalize(embeddings, dim=-1)
+    optimizer = torch.optim.AdamW(adapter.motion_alignment.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    generator = np.random.default_rng([seed, 3])
+    losses = []
+    for _ in track(range(steps), description="warm start, motion"):
+        batch = torch.from_numpy(generator.integers(0, len(energies), _MOTION_BATCH))
+        similarity = functional.normalize(adapter.motion_alignment(energies[batch]), dim=-1) @ directions.T / _TEMPERATURE
+        loss = functional.cross_entropy(torch.logsumexp(similarity, dim=1), targets[batch])
+        optimizer.zero_grad()
+        torch.autograd.backward([loss])
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())

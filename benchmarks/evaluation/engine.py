@@ -48,9 +48,10 @@ class Engine:
         self._loaded: VisualPrefix | None = None
 
     @property
-    def provider(self) -> str:
-        """What the language model runs on."""
-        return self._language.provider
+    def about(self) -> dict[str, str]:
+        """What is asked, for the report."""
+        precision = ", ".join(f"{graph}: {precision}" for graph, precision in self.manifest.precision.items())
+        return {"model": self.manifest.name, "provider": self._language.provider, "precision": precision}
 
     def watch(self, clip: Path | Sequence[Pixels]) -> VisualPrefix:
         """Return the visual tokens of a video file, or of frames.
@@ -62,9 +63,7 @@ class Engine:
 
     def frames(self, path: Path) -> Iterator[Pixels]:
         """Yield the frames of a video file that `watch` would look at, squashed."""
-        size = self.manifest.dimensions.image_size
-        for frame in ClipPass(path, num_frames=self._num_frames, size=size, plan_duration_s=None, stopwatch=Stopwatch()):
-            yield frame.pixels
+        return clip_frames(path, self._num_frames, self.manifest.dimensions.image_size)
 
     def answer(self, prefix: VisualPrefix, question: str) -> str:
         """Answer greedily."""
@@ -81,6 +80,12 @@ class Engine:
             self._loaded = None
             self._language.prefill(*prefix.segments)
             self._loaded = prefix
+
+
+def clip_frames(path: Path, num_frames: int, size: int) -> Iterator[Pixels]:
+    """Yield at most `num_frames` frames of a video file, evenly spread, squashed to `size` pixels."""
+    for frame in ClipPass(path, num_frames=num_frames, size=size, plan_duration_s=None, stopwatch=Stopwatch()):
+        yield frame.pixels
 
 
 def read_image(path: Path) -> Pixels:

@@ -27,6 +27,10 @@ _Media = tuple[Path, ...]
 class Answers(Protocol):
     """The part of an Engine that is needed."""
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What is asked."""
+
     def watch(self, clip: Path | Sequence[Pixels]) -> VisualPrefix:
         """Visual tokens of a clip."""
 

@@ -20,6 +20,7 @@ class EvaluationRequest:
         max_new_tokens: longest answer.
         threads: of the model; None chooses.
         seed: of the choice of wrong videos.
+        torch_model: ask the torch model that `bundle`, a model of the zoo, is exported from; `adapter` is then an adapter file instead of its own.
         out: folder for evaluation.json, evaluation.md, evaluation.png and answers.jsonl; None writes nothing.
     """
 
@@ -32,6 +33,8 @@ class EvaluationRequest:
     threads: int | None = None
     seed: int = 0
     out: Path | None = None
+    torch_model: bool = False
+    adapter: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -43,5 +46,7 @@ class EvaluationRequest:
             raise OptionsError(f"there is no condition {sorted(unknown)[0]!r}; the conditions are {', '.join(CONDITIONS)}")
         if not self.conditions:
             raise OptionsError(f"no condition is given; choose from {', '.join(CONDITIONS)}")
+        if self.adapter is not None and not self.torch_model:
+            raise OptionsError("an adapter is asked with the torch model only; give --torch too, or export a bundle with 'redvillm export --adapter'")
         if self.limit is not None and self.limit < 1:
             raise OptionsError(f"limit is {self.limit}; at least one question is wanted, or None for all")

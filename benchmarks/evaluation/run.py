@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from redvillm.benchmarks.evaluation.engine import Engine
-from redvillm.benchmarks.evaluation.evaluator import Asked, Evaluator
+from redvillm.benchmarks.evaluation.evaluator import Answers, Asked, Evaluator
 from redvillm.benchmarks.evaluation.request import EvaluationRequest
 from redvillm.benchmarks.evaluation.summary import Evaluation, summarize
 from redvillm.benchmarks.evaluation.tables import print_tables, to_markdown
@@ -30,7 +30,7 @@ def run_evaluation(request: EvaluationRequest) -> int:
     questions = spread(read_question_set(request.questions), request.limit)
     _require("pycocoevalcap", "captions are compared by it", any(question.kind == DESCRIBE for question in questions))
     _require("matplotlib", "the plot is drawn by it; or leave --out away", request.out is not None)
-    engine = Engine(request.bundle, threads=request.threads, num_frames=request.num_frames, max_new_tokens=request.max_new_tokens)
+    engine = _open(request)
     evaluator = Evaluator(engine, questions, seed=request.seed)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("asking", total=evaluator.num_videos * len(request.conditions))
@@ -55,14 +55,19 @@ def _require(library: str, reason: str, wanted: bool) -> None:
         raise OptionsError(f"{library} is not installed ({reason}); {_ADVICE}")
 
 
-def _about(request: EvaluationRequest, engine: Engine, evaluator: Evaluator, questions: Sequence[VideoQuestion]) -> dict[str, object]:
-    manifest = engine.manifest
+def _open(request: EvaluationRequest) -> Answers:
+    if not request.torch_model:
+        return Engine(request.bundle, threads=request.threads, num_frames=request.num_frames, max_new_tokens=request.max_new_tokens)
+    from redvillm.benchmarks.evaluation.torch_engine import TorchEngine
+
+    return TorchEngine(request.bundle, request.adapter, threads=request.threads, num_frames=request.num_frames, max_new_tokens=request.max_new_tokens)
+
+
+def _about(request: EvaluationRequest, engine: Answers, evaluator: Evaluator, questions: Sequence[VideoQuestion]) -> dict[str, object]:
     return {
-        "model": manifest.name,
+        **engine.about,
         "questions": len(questions),
         "videos": evaluator.num_videos,
-        "provider": engine.provider,
-        "precision": ", ".join(f"{graph}: {precision}" for graph, precision in manifest.precision.items()),
         "max_new_tokens": request.max_new_tokens,
         "seed": request.seed,
         **{library: metadata.version(library) for library in ("redvillm", "onnxruntime")},

@@ -1,22 +1,22 @@
-"""Files of questions about videos, for training and evaluation: JSON Lines, one question a line.
+"""Files of questions about videos, and of captions of images, for training and evaluation: JSON Lines.
 
     {"video": "clips/dog.mp4", "kind": "presence", "question": "Is there a dog?", "answers": ["Yes."]}
     {"frames": ["a.jpg", "b.jpg"], "kind": "describe", "question": "What is happening?", "answers": ["A dog runs.", "A dog is running."]}
 
+    {"image": "a.jpg", "captions": ["A dog runs.", "A dog is running."]}
+
 Paths are relative to the file and stay inside its folder. Knows the form; does not open videos.
 """
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from redvillm.errors import OptionsError
+from redvillm.json_lines import JsonObject, check_keys, path_inside, read_json_lines, text, texts
 
 DESCRIBE = "describe"  # the kind whose answers are captions, all of them good
-_KEYS = {"video", "frames", "kind", "question", "answers"}
-_MAX_LINE_CHARS = 1 << 20
+CAPTION_QUESTION = "What is happening?"
+_KEYS = frozenset({"video", "frames", "kind", "question", "answers"})
+_CAPTION_KEYS = frozenset({"image", "captions"})
 _MAX_FRAMES = 4096
 
 
@@ -45,62 +45,31 @@ def read_question_set(path: Path) -> tuple[VideoQuestion, ...]:
     Raises:
         OptionsError: not readable, no question, or a line that is not of the form; the message names the line.
     """
-    try:
-        questions = tuple(_read_lines(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path} cannot be read as a file of questions ({error}); it is JSON Lines in UTF-8, one question a line") from error
-    if not questions:
-        raise OptionsError(f"{path} has no question; it is JSON Lines, one question a line")
-    return questions
+    return read_json_lines(path, _question, "question")
 
 
-def _read_lines(path: Path) -> Iterator[VideoQuestion]:
-    with path.open(encoding="utf-8") as stream:
-        number = 0
-        while line := stream.readline(_MAX_LINE_CHARS):
-            number += 1
-            if len(line) == _MAX_LINE_CHARS:
-                raise OptionsError(f"{path}, line {number}: longer than {_MAX_LINE_CHARS} characters; one question a line")
-            if line.strip():
-                try:
-                    yield _parse(line, path.parent.absolute())
-                except (ValueError, TypeError, RecursionError) as error:
-                    raise OptionsError(f"{path}, line {number}: {error}") from error
+def read_caption_set(path: Path) -> tuple[VideoQuestion, ...]:
+    """Read all captioned images of a file, in order, as questions of kind "describe" about clips of one frame.
+
+    Raises:
+        OptionsError: not readable, no image, or a line that is not of the form; the message names the line.
+    """
+    return read_json_lines(path, _caption, "captioned image")
 
 
-def _parse(line: str, folder: Path) -> VideoQuestion:
-    values = json.loads(line)
-    if not isinstance(values, dict):
-        raise ValueError("an object is wanted: {...}")
-    if unknown := sorted(values.keys() - _KEYS):
-        raise ValueError(f"unknown key {unknown[0]!r:.40}; the keys are {', '.join(sorted(_KEYS))}")
+def _question(values: JsonObject, folder: Path) -> VideoQuestion:
+    check_keys(values, _KEYS)
     if ("video" in values) == ("frames" in values):
         raise ValueError("give either 'video', a file, or 'frames', a list of images")
     is_frames = "frames" in values
-    media = _texts(values, "frames") if is_frames else (_text(values, "video"),)
+    media = texts(values, "frames") if is_frames else (text(values, "video"),)
     if len(media) > _MAX_FRAMES:
         raise ValueError(f"{len(media)} frames; at most {_MAX_FRAMES} are taken")
-    return VideoQuestion(
-        tuple(_inside(folder, name) for name in media), is_frames, _text(values, "kind"), _text(values, "question"), _texts(values, "answers")
-    )
+    paths = tuple(path_inside(folder, name) for name in media)
+    return VideoQuestion(paths, is_frames, text(values, "kind"), text(values, "question"), texts(values, "answers"))
 
 
-def _text(values: dict[str, Any], key: str) -> str:
-    value = values.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{key!r} is {value!r:.40}; a text is wanted")
-    return value
-
-
-def _texts(values: dict[str, Any], key: str) -> tuple[str, ...]:
-    value = values.get(key)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item.strip() for item in value):
-        raise ValueError(f"{key!r} is {value!r:.40}; a list of texts is wanted, at least one")
-    return tuple(value)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    place = PurePosixPath(name)
-    if place.is_absolute() or ".." in place.parts or "\0" in name:
-        raise ValueError(f"{name!r:.80} leads out of the folder of the file; give a path inside it")
-    return folder / place
+def _caption(values: JsonObject, folder: Path) -> VideoQuestion:
+    check_keys(values, _CAPTION_KEYS)
+    image = path_inside(folder, text(values, "image"))
+    return VideoQuestion((image,), True, DESCRIBE, CAPTION_QUESTION, texts(values, "captions"))

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redvillm.errors import OptionsError
-from redvillm.question_set import read_question_set
+from redvillm.question_set import read_caption_set, read_question_set
 
 VIDEO = {"video": "clips/dog.mp4", "kind": "presence", "question": "Is there a dog?", "answers": ["Yes."]}
 FRAMES = {"frames": ["a.jpg", "b/c.png"], "kind": "describe", "question": "What is it?", "answers": ["A dog.", "Ein Hund läuft."]}
@@ -74,3 +75,34 @@ def test_any_object_is_read_or_refused_in_words(tmp_path_factory, line):
     except OptionsError:
         return
     assert all(path.is_relative_to(folder) for path in question.media)
+
+
+def test_captioned_images_are_descriptions(tmp_path):
+    path = write(tmp_path, {"image": "a/b.jpg", "captions": ["A dog.", "A big dog."]}, {"image": "c.jpg", "captions": ["A cat."]})
+    first, second = read_caption_set(path)
+    assert (first.media, first.is_frames, first.kind, first.answers) == ((tmp_path / "a/b.jpg",), True, "describe", ("A dog.", "A big dog."))
+    assert second.answers == ("A cat.",)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"image": "a.jpg"}, "'captions'"),
+        ({"image": "../a.jpg", "captions": ["A dog."]}, "out of the folder"),
+        ({"image": "a.jpg", "captions": ["A dog."], "kind": "x"}, "unknown key 'kind'"),
+        ({"image": ["a.jpg"], "captions": ["A dog."]}, "'image'"),
+    ],
+)
+def test_a_wrong_captioned_image_is_named_by_its_line(tmp_path, line, words):
+    good = {"image": "a.jpg", "captions": ["A dog."]}
+    with pytest.raises(OptionsError, match=r"line 2: ") as caught:
+        read_caption_set(write(tmp_path, good, line))
+    assert words in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_captions_or_an_error_in_words(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "any-captions.jsonl"
+    path.write_bytes(data)
+    with contextlib.suppress(OptionsError):
+        read_caption_set(path)

@@ -23,6 +23,9 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     help_text = "JSON Lines, one question a line: video or frames, kind, question, answers"
     parser.add_argument("questions", type=Path, metavar="QUESTIONS", help=help_text)
     add_model(parser)
+    help_text = "ask the torch model that NAME is exported from, to see what the export costs"
+    parser.add_argument("--torch", action="store_true", dest="torch_model", help=help_text)
+    parser.add_argument("--adapter", type=Path, metavar="FILE", help="with --torch: an adapter that 'redvillm train' wrote")
     add_frames(parser)
     add_max_new_tokens(parser, default=32)
     help_text = "show videos in this way only; may be repeated (default: all four)"
@@ -45,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     return run_evaluation(
         EvaluationRequest(
             bundle=arguments.bundle,
+            torch_model=arguments.torch_model,
+            adapter=arguments.adapter,
             questions=arguments.questions,
             conditions=tuple(arguments.conditions or CONDITIONS),
             limit=arguments.limit,

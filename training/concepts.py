@@ -1,24 +1,6 @@
-"""Questions and answers about a training clip: description, presence, naming, direction, movement and scene change.
+"""Things that captions name reliably, with the words that mean them. Knows words only."""
 
-Knows words only: it gets captions, a class name or a direction, and returns text. Several phrasings for each question.
-"""
-
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-
-YES, NO = "Yes.", "No."
-DESCRIBE = (
-    "Describe the video.", "What is happening?", "What do you see?", "What is in the video?", "Describe what you see in one sentence.",
-    "What is going on in this video?", "What does the video show?",
-)  # fmt: skip
-_PRESENCE = ("Is there {}?", "Is there {} in the video?", "Do you see {}?", "Can you see {}?", "Does the video show {}?")
-_NAMING = ("What object is this?", "What is this?", "What is the main object?", "Name the object in the video.", "What do you see in the middle?")
-_DIRECTION = ("Which way does it move?", "In which direction does the object move?", "Where is it moving to?")
-_MOVEMENT = ("Is anything moving?", "Does something move?", "Is there any motion?")
-_SCENE_CHANGE = ("Does the scene change?", "Is there a cut in the video?")
+from collections.abc import Mapping
 
 # What is asked for -> the words that mean it in a caption. Only things that captions name reliably.
 CONCEPTS: Mapping[str, tuple[str, ...]] = {
@@ -73,56 +55,24 @@ CONCEPTS: Mapping[str, tuple[str, ...]] = {
     "something pink": ("pink",),
 }  # fmt: skip
 
+_PEOPLE = (
+    "person", "people", "player", "players", "rider", "biker", "couple", "crowd", "someone", "skateboarder", "skier", "climber", "surfer",
+    "snowboarder", "hiker", "swimmer", "cyclist", "adult", "adults", "teenager", "family", "friends", "team", "group", "they", "others", "performer",
+    "athlete", "runner", "worker", "dancer", "fan", "fans", "kayaker", "wrestlers", "skaters", "skater", "soldiers", "students", "tourists", "band",
+)  # fmt: skip
+_CHILDREN = CONCEPTS["a child"]
 
-@dataclass(frozen=True)
-class Exchange:
-    """One question with its answer; `kind` groups exchanges in reports."""
-
-    kind: str
-    question: str
-    answer: str
-
-
-def concepts_in(captions: Sequence[str]) -> frozenset[str]:
-    """Return the concepts that any of the captions names."""
-    words = set(re.findall(r"[a-z]+", " ".join(captions).lower()))
-    return frozenset(concept for concept, forms in CONCEPTS.items() if words.intersection(forms))
-
-
-def with_article(name: str) -> str:
-    """Return a noun with its indefinite article."""
-    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
-
-
-class QuestionMaker:
-    """Draws phrasings with its own generator."""
-
-    def __init__(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-
-    def describe(self, captions: Sequence[str]) -> Exchange:
-        """Ask for a description; the answer is one of the captions."""
-        return Exchange("describe", self._pick(DESCRIBE), self._pick(captions))
-
-    def presence(self, thing: str, *, present: bool) -> Exchange:
-        """Ask whether a thing (with its article) is there."""
-        return Exchange("presence", self._pick(_PRESENCE).format(thing), YES if present else NO)
-
-    def naming(self, name: str) -> Exchange:
-        """Ask for the name of the one object."""
-        return Exchange("naming", self._pick(_NAMING), f"{with_article(name).capitalize()}.")
-
-    def direction(self, direction: str) -> Exchange:
-        """Ask where the object moves to; without a direction it does not move."""
-        return Exchange("direction", self._pick(_DIRECTION), f"{direction.capitalize()}." if direction else "It does not move.")
-
-    def movement(self, *, moving: bool) -> Exchange:
-        """Ask whether anything moves."""
-        return Exchange("movement", self._pick(_MOVEMENT), YES if moving else NO)
-
-    def scene_change(self, *, changed: bool) -> Exchange:
-        """Ask whether the scene changes."""
-        return Exchange("scene change", self._pick(_SCENE_CHANGE), YES if changed else NO)
-
-    def _pick(self, options: Sequence[str]) -> str:
-        return options[int(self._generator.integers(len(options)))]
+# Words that leave open whether the thing is there: with one of them in a caption, the thing is neither present nor absent.
+OPEN_WORDS: Mapping[str, tuple[str, ...]] = {
+    "a person": (*_PEOPLE, "male", "female", "babies"),
+    "a man": _PEOPLE, "a woman": _PEOPLE, "a child": _PEOPLE, "a boy": (*_PEOPLE, *_CHILDREN), "a girl": (*_PEOPLE, *_CHILDREN),
+    "a group of people": ("two", "three", "four", "five", "several", "many", "family", "couple", "they"),
+    "water": ("beach", "boat", "kayak", "surfer", "wet", "puddle"), "a swimming pool": ("water", "swimming", "swims"),
+    "a beach": ("ocean", "sea", "surf", "waves", "wave", "water"), "grass": ("field", "park", "yard", "lawn", "outside"),
+    "a field": ("grass", "park", "yard"), "a mountain": ("hill", "rock", "rocks", "rocky", "hiker"), "rocks": ("mountain", "stone", "stones"),
+    "a street": ("city", "sidewalk", "path", "car", "outside"), "a building": ("street", "road", "sidewalk", "wall", "store", "shop", "outside"),
+    "trees": ("park", "branch", "leaves", "outside", "hill", "yard"), "a hat": ("wearing", "hood", "uniform"), "a toy": ("ball", "stick", "playing"),
+    "a stick": ("wood", "log"), "a fence": ("yard", "wall", "gate"), "a table": ("desk", "restaurant", "eating"),
+    "someone sitting": ("bench", "riding", "rides", "chair", "resting"), "someone running": ("playing", "plays", "soccer", "football", "game"),
+    "something green": ("field", "trees", "park", "outdoors"),
+}  # fmt: skip
