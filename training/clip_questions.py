@@ -17,7 +17,7 @@ from redvillm.training.views import DIRECTIONS
 from redvillm.training.wordings import Wordings
 
 STAYS = "It does not move."
-_OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "": ""}
+OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "": ""}
 _SCENE_LENGTHS = (1, 2, 4, 8)
 _DARK = ("It is dark.", "The video is dark.", "Nothing, it is dark.", "The picture is black.")
 _ALL_KINDS = 0.35
@@ -54,7 +54,7 @@ class ClipQuestions:
         direction = str(self._generator.choice([*DIRECTIONS, ""], p=[0.2, 0.2, 0.2, 0.2, 0.2]))
         first, second = self._two(len(self._photos))
         frames = self._writer.sprite(self._photos[first].path, self._patch_of(second), direction, f"moving-{number:05d}")
-        for names, way in self._both_ways(frames, direction, _OPPOSITE[direction]):
+        for names, way in self._both_ways(frames, direction, OPPOSITE[direction]):
             answers = (sentence(way),) if way else (STAYS, "Nowhere.")
             asked = [Exchange("direction", self._wordings.ask("direction"), answers), self._about.still_or_moving(moving=bool(way))]
             yield QuestionClip(names, (*asked, *self._sometimes(self._no_change()), *self._sometimes(self._about.describe(first))))

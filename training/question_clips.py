@@ -37,39 +37,39 @@ class ClipWriter:
 
     def photo(self, path: Path, name: str) -> list[str]:
         """Write one photo as a clip of one frame."""
-        return self._write(name, self._read(path)[None])
+        return self.write(name, self._read(path)[None])
 
     def view(self, path: Path, name: str) -> list[str]:
         """Write another view of a photo as a clip of one frame."""
-        return self._write(name, other_view(self._read(path), self._generator(name))[None])
+        return self.write(name, other_view(self._read(path), self._generator(name))[None])
 
     def pan(self, path: Path, name: str) -> list[str]:
         """Write a pan over a photo: the camera moves, the scene stays."""
-        return self._write(name, pan_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
+        return self.write(name, pan_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
 
     def zoom(self, path: Path, name: str) -> list[str]:
         """Write a zoom into a photo."""
-        return self._write(name, zoom_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
+        return self.write(name, zoom_views(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
 
     def still(self, path: Path, name: str) -> list[str]:
         """Write a photo as a camera at rest would see it."""
-        return self._write(name, still_clip(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
+        return self.write(name, still_clip(self._read(path), NUM_CLIP_FRAMES, self._generator(name)))
 
     def dark(self, name: str) -> list[str]:
         """Write a dark clip."""
-        return self._write(name, dark_clip(self._size, NUM_CLIP_FRAMES // 2, self._generator(name)))
+        return self.write(name, dark_clip(self._size, NUM_CLIP_FRAMES // 2, self._generator(name)))
 
     def sprite(self, path: Path, other: Path, direction: str, name: str) -> list[str]:
         """Write a patch of `other` that moves over a photo, or stays for an empty direction."""
-        return self._write(name, sprite_clip(self._read(path), self._read(other), Sprite(direction, NUM_CLIP_FRAMES), self._generator(name)))
+        return self.write(name, sprite_clip(self._read(path), self._read(other), Sprite(direction, NUM_CLIP_FRAMES), self._generator(name)))
 
     def placed(self, path: Path, other: Path, share: float, name: str) -> list[str]:
         """Write a photo with a small picture of an object on it."""
-        return self._write(name, placed_object(self._read(path), self._read(other), share, self._generator(name))[None])
+        return self.write(name, placed_object(self._read(path), self._read(other), share, self._generator(name))[None])
 
     def appearing(self, path: Path, other: Path, name: str) -> list[str]:
         """Write a patch of `other` that appears on a photo."""
-        return self._write(name, appearing_clip(self._read(path), self._read(other), NUM_CLIP_FRAMES, self._generator(name)))
+        return self.write(name, appearing_clip(self._read(path), self._read(other), NUM_CLIP_FRAMES, self._generator(name)))
 
     def _read(self, path: Path) -> Pixels:
         return read_pixels(path, self._size)
@@ -77,7 +77,8 @@ class ClipWriter:
     def _generator(self, name: str) -> np.random.Generator:
         return np.random.default_rng([self._seed, *name.encode()])
 
-    def _write(self, name: str, frames: Pixels) -> list[str]:
+    def write(self, name: str, frames: Pixels) -> list[str]:
+        """Write frames uint8 [T, size, size, 3] as they are."""
         names = [f"frames/{name}-{number:02d}.jpg" if len(frames) > 1 else f"frames/{name}.jpg" for number in range(len(frames))]
         for frame_name, frame in zip(names, frames, strict=True):
             encoded, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
