@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from redvillm.training.clip_questions import STAYS, ClipQuestions
+from redvillm.training.clip_questions import SMALL_SHARES, STAYS, ClipQuestions
 from redvillm.training.datasets import LabelledImage
 from redvillm.training.photo_questions import PhotoQuestions
 from redvillm.training.question_clips import ClipWriter
@@ -35,6 +35,10 @@ class RecordingWriter(ClipWriter):
     def sprite(self, path, other, direction, name):
         self.sources[name] = (path, other)
         return super().sprite(path, other, direction, name)
+
+    def placed(self, path, other, share, name):
+        self.sources[name] = (path, other)
+        return super().placed(path, other, share, name)
 
     def appearing(self, path, other, name):
         self.sources[name] = (path, other)
@@ -71,7 +75,7 @@ class World:
 
     def sources_of(self, clip):
         """Return the paths of the photo below and of the photo of the patch."""
-        return self.writer.sources[re.fullmatch(r"frames/(\w+-\d+)-\d+\.jpg", clip.frames[0])[1]]
+        return self.writer.sources[re.fullmatch(r"frames/(\w+-\d+)(-\d+)?\.jpg", clip.frames[0])[1]]
 
 
 @pytest.fixture
@@ -172,6 +176,25 @@ def test_what_appears_is_seen_after_and_what_disappears_before(world):
                 area = area[::-1]
             assert area[0] == area[1] == 0
             assert np.all(area[-2:] > 0.02 * SIZE**2)
+
+
+def test_an_object_of_some_size_is_there_if_the_answer_is_yes(world):
+    counts = Counter()
+    names = {"a cup": "cup", "a chair": "chair", "an ant": "ant"}
+    asked_for = {way.format(thing=thing): name for way in WORDINGS["presence"] for thing, name in names.items()}
+    for number in range(64):
+        (clip,) = world.made.small_object(number)
+        (exchange,) = clip.exchanges
+        background, placed = world.sources_of(clip)
+        assert background in {photo.path for photo in world.photos}
+        assert exchange.answers == (("Yes.",) if asked_for[exchange.question] == placed.stem.split("-")[0] else ("No.",))
+        share = {f"object at {share:.0%} of the width": share for share in SMALL_SHARES}[exchange.kind]
+        difference = np.abs(world.frames_of(clip)[0, ..., 2].astype(int) - read_pixels(background, SIZE)[..., 2])
+        mask = difference > difference.max() / 2
+        # colour is stored at half the size in JPEG, which moves each rim by a pixel at most
+        assert [np.ptp(np.flatnonzero(mask.any(axis))) + 1 for axis in (0, 1)] == pytest.approx([SIZE * share] * 2, abs=2.5)
+        counts[share, exchange.answers] += 1
+    assert counts == {(share, (answer,)): 8 for share in SMALL_SHARES for answer in ("Yes.", "No.")}
 
 
 def test_patches_are_objects_and_parts_of_other_photos_never_of_the_same(world):

@@ -26,7 +26,7 @@ from redvillm.training.wordings import WORDINGS
 
 SIZE = 32
 COLOURS = {"train": 0, "validation": 1, "test": 2}  # places of red, green and blue
-SMALL = Amounts(views=2, object_views=2, moving=9, others=5, orders=15, dark=2, backwards=True)
+SMALL = Amounts(views=2, object_views=2, moving=9, others=5, orders=15, dark=2, backwards=True, small=8)
 CAPTIONS = (
     ("A brown dog runs on the beach .", "The brown dog is running on the beach"),
     ("Two men in the snow .", "two men climb up a snowy hill ."),
@@ -125,7 +125,7 @@ def test_only_photos_of_the_split_are_read(data, tmp_path, monkeypatch, split):
 
         monkeypatch.setattr(module, "read_pixels", recording)
     made = Counter(re.sub(r"[\d-]+$", "", clip.frames[0].split("/")[1].removesuffix(".jpg")) for clip in made_clips(data, tmp_path, split))
-    assert {"moving", "zoom", "pan", "still", "appears", "dark", "cup", "chair"} < made.keys()
+    assert {"moving", "zoom", "pan", "still", "appears", "dark", "small", "cup", "chair"} < made.keys()
     splits = splits_of(data)
     used = {path.name if path.parent.name == "images" else f"{path.parent.name}-{path.name}" for path in read}
     assert used == {name for name, part in splits.items() if part == split}  # all of them, and no other
@@ -190,6 +190,13 @@ def test_the_amounts_are_made_of_every_kind(files):
 
 def unique_clips(lines):
     return list({tuple(line["frames"]): line for line in lines}.values())
+
+
+def test_small_objects_are_asked_about_in_balance(files):
+    """Of eight, each of four sizes is asked about an object that is there and one that is not."""
+    for _, questions in files.values():
+        counts = Counter((q.kind, q.answers) for q in questions if q.kind.startswith("object at"))
+        assert counts == {(f"object at {share:.0%} of the width", (answer,)): 1 for share in SMALL_SHARES for answer in ("Yes.", "No.")}
 
 
 def test_few_photos_give_few_clips(data, tmp_path):
@@ -272,6 +279,19 @@ def test_the_same_seed_gives_the_same_bytes(data, tmp_path):
     moving = [name for name in first if "moving" in name]
     assert moving
     assert all(first[name] != other[name] for name in moving)
+
+
+def test_a_clip_is_a_function_of_its_photos_its_name_and_the_seed(data, tmp_path):
+    photo, other = (photo.path for photo in read_flickr8k(data / "flickr8k")[:2])
+    made = []
+    for number, (seed, name) in enumerate(((1, "x"), (1, "x"), (2, "x"), (1, "y"))):
+        writer = question_clips.ClipWriter(tmp_path / str(number), SIZE, seed)
+        names = [*writer.view(photo, f"{name}-view"), *writer.pan(photo, f"{name}-pan"), *writer.sprite(photo, other, "up", f"{name}-up")]
+        made.append([(tmp_path / str(number) / frame).read_bytes() for frame in names])
+        writer.pan(other, "again")  # what was written before does not matter
+    assert made[0] == made[1]
+    assert not set(made[0]) & set(made[2])
+    assert not set(made[0]) & set(made[3])
 
 
 def test_another_process_writes_the_same_bytes(data, tmp_path):

@@ -15,6 +15,7 @@ from redvillm.training.views import (
     dark_clip,
     other_view,
     pan_views,
+    placed_object,
     read_pixels,
     sprite_clip,
     squash,
@@ -172,6 +173,28 @@ def test_short_clips_have_frames_without_and_with_the_thing(num_frames):
         frames = appearing_clip(background, np.full_like(background, 250), num_frames, np.random.default_rng(seed))
         area = changed(frames, background).sum((1, 2))
         assert area[0] == area[1] == 0 < min(area[-2:])
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.4, 1.0])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_whole_of_an_object_lies_somewhere_on_the_photo(size, share):
+    background, other = np.full((size, size, 3), 60, np.uint8), ramp(size, 250)
+    corners = set()
+    for seed in SEEDS:
+        picture = placed_object(background, other, share, np.random.default_rng(seed))
+        rows, columns = np.nonzero(picture[..., 2] == 250)
+        side = max(1, round(size * share))
+        assert len(rows) == side**2
+        assert np.ptp(rows) == np.ptp(columns) == side - 1
+        assert np.all(picture[picture[..., 2] != 250] == 60)
+        patch = picture[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(int)
+        if side > 2:
+            assert np.all(patch[:, 0, 0] < 250 / side)  # from the left and the top of the object
+            assert np.all(patch[:, -1, 0] > 250 - 250 / side)
+            assert np.all(patch[0, :, 1] < 250 / side)
+        corners.add((rows.min(), columns.min()))
+    assert corners == {(0, 0)} if share == 1 else len(corners) > len(SEEDS) / 2
+    assert np.all(background == 60)
 
 
 @pytest.mark.parametrize(("size", "num_frames"), [(1, 1), (37, 4)])
