@@ -35,6 +35,17 @@ def read_tokenizer(path: Path) -> tuple[str, str, tuple[int, ...]]:
     return tokenizer.to_str(), source.metadata("tokenizer.chat_template"), _stop_ids(source, tokens, types)
 
 
+def end_of_turn(path: Path) -> int:
+    """Return the id of the token that ends an answer in the file's own chat template: what a model is taught to say last.
+
+    Raises:
+        ExportError: as `read_tokenizer`.
+    """
+    tokenizer_json, chat_template, stop_token_ids = read_tokenizer(path)
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    return next((token for token in stop_token_ids if str(tokenizer.id_to_token(token)) in chat_template), stop_token_ids[-1])
+
+
 def _merges(source: GgufFile) -> list[tuple[str, str]]:
     if (kind := source.metadata("tokenizer.ggml.model")) != "gpt2":
         raise ExportError(f"{source.path} has a tokenizer of the kind {kind!r:.60}, 'gpt2' (byte-level BPE) is wanted; choose another model")

@@ -78,6 +78,6 @@ def action(captions: Sequence[str]) -> tuple[str, str]:
 
 
 def _agreed(patterns: Mapping[str, str], captions: Sequence[str]) -> str:
-    counts = {name: sum(bool(re.search(pattern, caption.lower())) for caption in captions) for name, pattern in patterns.items()}
+    counts = {name: sum(bool(re.search(rf"\b(?:{pattern})", caption.lower())) for caption in captions) for name, pattern in patterns.items()}
     found = [name for name, count in counts.items() if count]
     return found[0] if len(found) == 1 and counts[found[0]] >= MIN_AGREEING else ""

@@ -11,6 +11,7 @@ import numpy as np
 
 from redvillm.training.datasets import LabelledImage
 from redvillm.training.exchange import CANNOT_TELL, NO, YES, Exchange, indefinite, sentence, there_is_no, yes_no
+from redvillm.training.object_questions import ObjectQuestions
 from redvillm.training.photo_questions import PhotoQuestions
 from redvillm.training.question_clips import ClipWriter
 from redvillm.training.views import DIRECTIONS
@@ -40,18 +41,19 @@ class ClipQuestions:
         photos: Sequence[LabelledImage],
         objects: Sequence[LabelledImage],
         about: PhotoQuestions,
-        writer: ClipWriter,
+        about_objects: ObjectQuestions,
         *,
+        writer: ClipWriter,
         generator: np.random.Generator,
         wordings: Wordings,
         backwards: bool,
     ) -> None:
-        self._photos, self._objects, self._about = photos, objects, about
+        self._photos, self._objects, self._about, self._about_objects = photos, objects, about, about_objects
         self._writer, self._generator, self._wordings, self._backwards = writer, generator, wordings, backwards
 
     def moving(self, number: int) -> Iterator[QuestionClip]:
         """A patch that moves over a photo, or stays."""
-        direction = str(self._generator.choice([*DIRECTIONS, ""], p=[0.2, 0.2, 0.2, 0.2, 0.2]))
+        direction = str(self._generator.choice([*DIRECTIONS, ""]))
         first, second = self._two(len(self._photos))
         frames = self._writer.sprite(self._photos[first].path, self._patch_of(second), direction, f"moving-{number:05d}")
         for names, way in self._both_ways(frames, direction, OPPOSITE[direction]):
@@ -95,8 +97,7 @@ class ClipQuestions:
         share = SMALL_SHARES[number % len(SMALL_SHARES)]
         photo, own = int(self._generator.integers(len(self._photos))), int(self._generator.integers(len(self._objects)))
         name = self._objects[own].class_name
-        others = sorted({one.class_name for one in self._objects} - {name})
-        asked = name if number // len(SMALL_SHARES) % 2 else str(self._generator.choice(others))
+        asked = name if number // len(SMALL_SHARES) % 2 else self._about_objects.another_class(name)
         frames = tuple(self._writer.placed(self._photos[photo].path, self._objects[own].path, share, f"small-{number:05d}"))
         question = self._wordings.ask("presence", thing=indefinite(asked))
         yield QuestionClip(frames, (Exchange(f"object at {share:.0%} of the width", question, (yes_no(asked == name),)),))

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from redvillm.errors import OptionsError
 from redvillm.question_set import DESCRIBE, VideoQuestion
 from redvillm.training.features import Medium
+
+MAX_TEXT_CHARS = 2000
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,20 @@ class TrainingClip:
     def only(self, kind: str) -> "TrainingClip":
         """Return the clip with its questions of one kind."""
         return TrainingClip(self.media, tuple(question for question in self.questions if question.kind == kind))
+
+
+def check_lengths(questions: Sequence[VideoQuestion]) -> None:
+    """Refuse texts that no sequence of the LLM has room for.
+
+    Raises:
+        OptionsError: a question or an answer is longer than MAX_TEXT_CHARS; the message begins with its first words.
+    """
+    for question in questions:
+        for text in (question.question, *question.answers):
+            if len(text) > MAX_TEXT_CHARS:
+                raise OptionsError(
+                    f"the text {text[:40]!r}... has {len(text)} characters; questions and answers of at most {MAX_TEXT_CHARS} are taught"
+                )
 
 
 def group_by_clip(questions: Sequence[VideoQuestion]) -> tuple[TrainingClip, ...]:

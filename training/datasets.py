@@ -41,7 +41,8 @@ def read_flickr8k(folder: Path) -> list[LabelledImage]:
     captions: dict[str, list[str]] = {}
     for line in table.read_text(encoding="utf-8").splitlines():
         name, _, caption = line.partition("\t")
-        captions.setdefault(name, []).append(tidy_caption(caption))
+        if caption.strip(" ."):
+            captions.setdefault(name, []).append(tidy_caption(caption))
     paths = {name: folder / "images" / name for name in sorted(captions)}
     return [LabelledImage(path, split_of(name), tuple(captions[name])) for name, path in paths.items() if path.is_file()]
 

@@ -40,19 +40,25 @@ class FeatureStore:
         shape = (int(ends[-1]) if len(ends) else 0, *feature_shape)
         self._features = np.memmap(folder / "features.bin", mode="r", dtype=np.float16, shape=shape)
         # of a medium that was encoded twice, because its file had changed, the last one counts
-        self._places = {record.path: slice(int(end) - record.num_frames, int(end)) for record, end in zip(records, ends, strict=True)}
+        self._places = {record.medium: slice(int(end) - record.num_frames, int(end)) for record, end in zip(records, ends, strict=True)}
 
     def __getitem__(self, medium: Medium) -> NDArray[np.float16]:
-        return np.asarray(self._features[self._places[str(medium.path)]])
+        return np.asarray(self._features[self._places[medium]])
 
 
 @dataclass(frozen=True)
 class FeatureRecord:
-    """One medium of a store: its path, its size when it was read, and how many frames it gave."""
+    """One medium of a store: its path and form, its size when it was read, and how many frames it gave."""
 
     path: str
+    is_video: bool
     size_bytes: int
     num_frames: int
+
+    @property
+    def medium(self) -> Medium:
+        """What was encoded."""
+        return Medium(Path(self.path), self.is_video)
 
 
 def fill_store(folder: Path, media: Sequence[Medium], read: Reader, encode: Encoder, feature_shape: tuple[int, int]) -> FeatureStore:
@@ -65,16 +71,16 @@ def fill_store(folder: Path, media: Sequence[Medium], read: Reader, encode: Enco
     folder.mkdir(parents=True, exist_ok=True)
     index, values = folder / "index.json", folder / "features.bin"
     records = _read_records(index) if index.exists() else []
-    known = {(record.path, record.size_bytes) for record in records}
+    known = {(record.medium, record.size_bytes) for record in records}
     sizes = {medium: _size_of(medium) for medium in media}
-    missing = [medium for medium in media if (str(medium.path), sizes[medium]) not in known]
+    missing = [medium for medium in media if (medium, sizes[medium]) not in known]
     num_frames = sum(record.num_frames for record in records)
     with storage_errors(values), values.open("ab") as stream, Progress() as bar:
         stream.truncate(num_frames * feature_shape[0] * feature_shape[1] * 2)
         task = bar.add_task("encoding images and videos", total=len(media), completed=len(media) - len(missing))
         for number, (medium, features) in enumerate(zip(missing, _encoded(missing, read, encode), strict=True), start=1):
             stream.write(features.astype(np.float16).tobytes())
-            records.append(FeatureRecord(str(medium.path), sizes[medium], len(features)))
+            records.append(FeatureRecord(str(medium.path), medium.is_video, sizes[medium], len(features)))
             bar.advance(task)
             if number % _SAVE_EVERY == 0 or number == len(missing):
                 stream.flush()
@@ -108,6 +114,7 @@ def _size_of(medium: Medium) -> int:
 
 def _read_records(index: Path) -> list[FeatureRecord]:
     try:
-        return [FeatureRecord(str(path), int(size_bytes), int(num_frames)) for path, size_bytes, num_frames in json.loads(index.read_text("utf-8"))]
+        records = json.loads(index.read_text("utf-8"))
+        return [FeatureRecord(str(path), bool(is_video), int(size), int(count)) for path, is_video, size, count in records]
     except (OSError, ValueError, TypeError) as error:
         raise OptionsError(f"{index} cannot be read ({error}); remove {index.parent} and run again") from error

@@ -8,6 +8,7 @@ _MIN_SHARE, _MIN_LEAD = 0.5, 0.3
 _HUES = (("red", 8), ("orange", 20), ("yellow", 34), ("green", 85), ("blue", 130), ("purple", 152), ("pink", 172), ("red", 181))  # upper ends
 _DARK, _PALE, _BRIGHT = 55, 45, 190
 _BROWN_VALUE = 165
+_WARM, _CLEAR = ("red", "orange", "yellow"), 110  # pale warm colours are pink, tan or cream: no name is right enough
 
 
 def picture_colour(pixels: NDArray[np.uint8]) -> str:
@@ -23,7 +24,8 @@ def picture_colour(pixels: NDArray[np.uint8]) -> str:
     for name, end in _HUES:
         inside = colourful & (hue >= start) & (hue < end)
         brown = inside & (value < _BROWN_VALUE) if name in ("orange", "yellow") else np.zeros_like(inside)
-        shares[name] = shares.get(name, 0.0) + float((inside & ~brown).mean())
+        clear = saturation >= _CLEAR if name in _WARM else np.ones_like(inside)
+        shares[name] = shares.get(name, 0.0) + float((inside & ~brown & clear).mean())
         shares["brown"] = shares.get("brown", 0.0) + float(brown.mean())
         start = end
     (best, first), (_, second) = sorted(shares.items(), key=lambda item: -item[1])[:2]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redvillm.errors import OptionsError
+from redvillm.evenly import even_places
 from redvillm.training.views import read_pixels, squash
 
 Pixels = NDArray[np.uint8]
@@ -42,5 +43,4 @@ def _video_frames(path: Path, size: int, max_frames: int) -> Pixels:
         capture.release()
     if not frames:
         raise OptionsError(f"{path} is not a readable video")
-    places = np.linspace(0, len(frames) - 1, min(max_frames, len(frames))).round().astype(int)
-    return np.stack([frames[place] for place in places])
+    return np.stack([frames[place] for place in even_places(len(frames), max_frames)])

@@ -10,13 +10,11 @@ from redvillm.training.wordings import Wordings
 
 _UNKNOWN_SHARE = 0.1
 _DESCRIBE_SHARE = 0.3
-_PARTS = {
-    "cougar": {"leopard", "wild cat"},
-    "leopard": {"cougar", "wild cat"},
-    "wild cat": {"cougar", "leopard"},
-    "chair": {"windsor chair"},
-    "windsor chair": {"chair"},
-}
+# classes that a photo of another class may show, or that look alike: none of a group is asked for as absent when another is there
+_LOOK_ALIKE = (
+    {"cougar", "leopard", "wild cat"}, {"chair", "windsor chair", "wheelchair"}, {"crayfish", "lobster"}, {"lotus", "water lily"},
+    {"ketch", "schooner"},
+)  # fmt: skip
 _ALSO = {
     "airplane": ("plane",), "motorbike": ("motorcycle",), "cellphone": ("cell phone", "mobile phone", "phone"), "ketch": ("sailboat", "sailing boat"),
     "schooner": ("sailing ship",), "cougar": ("puma", "mountain lion"), "rhino": ("rhinoceros",), "binoculars": ("pair of binoculars",),
@@ -62,7 +60,8 @@ class ObjectQuestions:
 
     def another_class(self, name: str) -> str:
         """Return a class that a photo of `name` does not show."""
-        others = [other for other in self._classes if other != name and other not in _PARTS.get(name, ())]
+        alike = {name}.union(*(group for group in _LOOK_ALIKE if name in group))
+        others = [other for other in self._classes if other not in alike]
         return str(self._generator.choice(others))
 
     def _names(self, number: int) -> tuple[str, ...]:

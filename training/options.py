@@ -54,7 +54,7 @@ class TrainingOptions:
     tune_language: bool = True
     tune_minimums: bool = True
     max_frames: int = 16
-    max_questions: int = 7
+    max_questions: int = 8
     held_out_every: int = 500
     held_out_clips: int = 300
     checkpoint_every_s: float = 120.0

@@ -4,8 +4,9 @@ Yes and no are equally frequent for every thing that is asked for, so that no qu
 not know pixels.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -79,12 +80,12 @@ class PhotoQuestions:
 
     def counting(self, number: int) -> list[Exchange]:
         """Ask for the number of things where captions agree on it; the answer is the right number, see `cannot_count`."""
-        captions = " ".join(self._photos[number].captions).lower()
+        captions = [f" {' '.join(re.findall(r'[a-z]+', caption.lower()))} " for caption in self._photos[number].captions]
         asked = []
         for things, concept in _COUNTED.items():
             single = concept.removeprefix("a ")
-            counts = {word: sum(f"{word} {things}" in caption.lower() for caption in self._photos[number].captions) for word in _NUMBERS}
-            counts["one"] = 0 if things in captions else sum(f" {single} " in caption.lower() for caption in self._photos[number].captions)
+            counts = {word: sum(f" {word} {things} " in caption for caption in captions) for word in _NUMBERS}
+            counts["one"] = 0 if any(f" {things} " in caption for caption in captions) else sum(f" {single} " in caption for caption in captions)
             found = [word for word, count in counts.items() if count]
             if len(found) == 1 and counts[found[0]] >= 2:
                 asked.append(Exchange("counting", self._wordings.ask("counting", things=things), (f"{found[0].capitalize()}.",)))
@@ -99,15 +100,11 @@ class PhotoQuestions:
 
     def distinguishing(self, first: int, second: int) -> tuple[str, str] | None:
         """Return a thing that only the first photo has and one that only the second has, with "the"; None without such things."""
-        only_first = sorted(self._present[first] & self._absent[second])
-        only_second = sorted(self._present[second] & self._absent[first])
+        only_first = _things(self._present[first] & self._absent[second])
+        only_second = _things(self._present[second] & self._absent[first])
         if not only_first or not only_second:
             return None
         return definite(str(self._generator.choice(only_first))), definite(str(self._generator.choice(only_second)))
-
-    def has_thing(self, number: int, thing: str) -> bool | None:
-        """Whether a photo has a concept; None where the captions leave it open."""
-        return True if thing in self._present[number] else False if thing in self._absent[number] else None
 
     def still_or_moving(self, *, moving: bool) -> Exchange:
         """Ask whether anything moves."""
@@ -118,6 +115,11 @@ class PhotoQuestions:
     def _is_absent(self, thing: str, number: int, words: frozenset[str]) -> bool:
         concept = "a bicycle" if thing == "bike" else f"a {thing}"
         return concept in self._absent[number] if concept in CONCEPTS else not words.intersection((thing, f"{thing}s"))
+
+
+def _things(concepts: Iterable[str]) -> list[str]:
+    """Concepts that take "the": not "someone running" or "something red"."""
+    return sorted(concept for concept in concepts if not concept.startswith("some"))
 
 
 def definite(thing: str) -> str:

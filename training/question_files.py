@@ -1,13 +1,14 @@
 """`python -m redvillm.training.question_files`: questions about photos and clips, in the form that `redvillm train` and `redvillm eval` read.
 
-Yes and no are equally frequent for every thing that is asked about. Photos are split by the hash of their name, and so is all that is made of them.
+Yes and no are equally frequent for every thing that is asked about. Photos are split by the hash of their name, and so is all that is made of them;
+no split has near copies of photos that a later one keeps.
 Knows the data sets and how many clips of each kind are made; does not know models.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from redvillm.errors import OptionsError, RedvillmError
+from redvillm.cli.program import run_program
+from redvillm.cli.values import integer
+from redvillm.errors import OptionsError
 from redvillm.files import atomic_file
 from redvillm.training.clip_questions import ClipQuestions, QuestionClip
 from redvillm.training.concepts import CONCEPTS
-from redvillm.training.datasets import read_caltech101, read_flickr8k
+from redvillm.training.datasets import LabelledImage, read_caltech101, read_flickr8k
 from redvillm.training.exchange import Exchange, sentence
 from redvillm.training.main_colours import picture_colour
+from redvillm.training.near_copies import near_copies
 from redvillm.training.object_questions import ObjectQuestions
 from redvillm.training.photo_questions import PhotoQuestions
 from redvillm.training.question_clips import ClipWriter
@@ -35,12 +39,17 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Amounts:
-    """How many clips of each kind; `views` of every photo and object; `backwards`: moving clips also count backwards."""
+    """How many clips are made.
+
+    `views` of every photo and object; `changing` zooms and as many things that appear; `steady` pans and as many clips of a camera at rest; with
+    `backwards`, clips that move or change count backwards too.
+    """
 
     views: int
     object_views: int
     moving: int
-    others: int
+    changing: int
+    steady: int
     orders: int
     dark: int
     backwards: bool
@@ -48,9 +57,9 @@ class Amounts:
 
 
 AMOUNTS = {
-    "train": Amounts(views=2, object_views=3, moving=2500, others=350, orders=6000, dark=80, backwards=True),
-    "validation": Amounts(views=1, object_views=1, moving=150, others=60, orders=150, dark=4, backwards=False),
-    "test": Amounts(views=1, object_views=1, moving=300, others=100, orders=300, dark=10, backwards=False, small=400),
+    "train": Amounts(views=3, object_views=2, moving=2500, changing=800, steady=350, orders=5000, dark=80, backwards=True),
+    "validation": Amounts(views=1, object_views=1, moving=150, changing=60, steady=60, orders=150, dark=4, backwards=False),
+    "test": Amounts(views=1, object_views=1, moving=300, changing=100, steady=100, orders=300, dark=10, backwards=False, small=400),
 }
 
 
@@ -65,8 +74,8 @@ class QuestionFile:
         Raises:
             OptionsError: no data there, or no photo in the split.
         """
-        self._photos = [photo for photo in read_flickr8k(data / "flickr8k") if photo.split == split]
-        self._objects = [photo for photo in read_caltech101(data / "caltech101") if photo.split == split and photo.class_name]
+        self._photos = _of_split(read_flickr8k(data / "flickr8k"), split)
+        self._objects = _of_split([photo for photo in read_caltech101(data / "caltech101") if photo.class_name], split)
         if len(self._photos) < 2 or len({photo.class_name for photo in self._objects}) < 2:
             raise OptionsError(f"{data} has too few photos in the split {split!r}; see docs/training.md for the form of the data")
         self._amounts, self._training, self._size = amounts or AMOUNTS[split], split == "train", image_size
@@ -80,7 +89,8 @@ class QuestionFile:
             self._photos,
             self._objects,
             self._about_photos,
-            self._writer,
+            self._about_objects,
+            writer=self._writer,
             generator=self._generator,
             wordings=wordings,
             backwards=self._amounts.backwards,
@@ -101,8 +111,10 @@ class QuestionFile:
         for view in range(self._amounts.object_views):
             yield from self._object_clips(view, objects)
         yield from self._made(self._clips.moving, self._amounts.moving, "moving patches")
-        for make in (self._clips.zoom, self._clips.pan, self._clips.still, self._clips.appearing):
-            yield from self._made(make, self._amounts.others, make.__name__)
+        amounts = self._amounts
+        made = ((self._clips.zoom, amounts.changing), (self._clips.appearing, amounts.changing), (self._clips.pan, amounts.steady))
+        for make, count in (*made, (self._clips.still, amounts.steady)):
+            yield from self._made(make, count, make.__name__)
         yield from self._made(self._clips.dark, self._amounts.dark, "dark")
         yield from self._made(self._clips.small_object, self._amounts.small, "small objects")
         for number in range(self._amounts.orders):
@@ -146,6 +158,14 @@ class QuestionFile:
             yield from made
 
 
+def _of_split(photos: Sequence[LabelledImage], split: str) -> list[LabelledImage]:
+    """The photos of a split, without near copies of photos that a later split keeps."""
+    later = [photo.path for photo in photos if SPLITS.index(photo.split) > SPLITS.index(split)]
+    own = [photo for photo in photos if photo.split == split]
+    copies = {path for path, _ in near_copies([photo.path for photo in own], later)}
+    return [photo for photo in own if photo.path not in copies]
+
+
 def write_question_file(questions: QuestionFile, folder: Path) -> int:
     """Write questions.jsonl with its frames; return the number of questions."""
     lines = [json.dumps(line, ensure_ascii=False) for line in questions.lines()]
@@ -163,19 +183,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, default="test", help="part of the photos (default: %(default)s)")
     help_text = "ask in the wordings that training leaves out"
     parser.add_argument("--kept-back-wordings", action="store_true", help=help_text)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the choices (default: %(default)s)")
-    parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS", help="of the frames, square (default: %(default)s)")
+    parser.add_argument("--seed", type=integer(0, 1 << 31), default=0, metavar="N", help="of the choices (default: %(default)s)")
+    parser.add_argument("--image-size", type=integer(16, 4096), default=224, metavar="PIXELS", help="of the frames, square (default: %(default)s)")
     given = parser.parse_args(arguments)
-    try:
+
+    def write() -> int:
         questions = QuestionFile(
             given.data, given.out, split=given.split, image_size=given.image_size, seed=given.seed, kept_back=given.kept_back_wordings
         )
-        count = write_question_file(questions, given.out)
-    except RedvillmError as error:
-        print(f"redvillm: error: {error}", file=sys.stderr)
-        return 1
-    print(f"{count} questions written to {given.out / 'questions.jsonl'}")
-    return 0
+        print(f"{write_question_file(questions, given.out)} questions written to {given.out / 'questions.jsonl'}")
+        return 0
+
+    return run_program(write)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redvillm.errors import OptionsError, RedvillmError
+from redvillm.cli.program import run_program
+from redvillm.errors import OptionsError
 from redvillm.files import atomic_file
 from redvillm.training.clip_questions import OPPOSITE, STAYS
 from redvillm.training.exchange import sentence
@@ -102,13 +103,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=Path, required=True, metavar="FOLDER", help="folder of the clips")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where questions.jsonl and its frames go")
     given = parser.parse_args(arguments)
-    try:
-        count = write_questions(given.clips, given.out)
-    except RedvillmError as error:
-        print(f"redvillm: error: {error}", file=sys.stderr)
-        return 1
-    print(f"{count} questions written to {given.out / 'questions.jsonl'}")
-    return 0
+
+    def write() -> int:
+        print(f"{write_questions(given.clips, given.out)} questions written to {given.out / 'questions.jsonl'}")
+        return 0
+
+    return run_program(write)
 
 
 if __name__ == "__main__":

@@ -4,27 +4,30 @@ Joins the parts; every part is described in its own file.
 """
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from redvillm.evenly import even_places
 from redvillm.export.adapter import Adapter, AdapterOptions, load_adapter, load_tuning, save_adapter
 from redvillm.export.efficientnet import FEATURE_WIDTH, GRID_SIZE, IMAGE_SIZE
 from redvillm.export.llama import load_llama
 from redvillm.export.pooling import pool_streams
-from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tokenizer import end_of_turn, read_tokenizer
 from redvillm.export.tuning import LanguageTuning
 from redvillm.files import atomic_file
 from redvillm.prompt import Prompt
 from redvillm.question_set import read_caption_set, read_question_set
 from redvillm.training.attention import use_float32_attention
 from redvillm.training.checkpoint import Progress
-from redvillm.training.clips import TrainingClip, described, group_by_clip, media_of
+from redvillm.training.clips import TrainingClip, check_lengths, described, group_by_clip, media_of
 from redvillm.training.encoding import open_encoder
 from redvillm.training.features import FeatureStore, fill_store
 from redvillm.training.language_tuning import TrainedLanguage
@@ -32,10 +35,20 @@ from redvillm.training.media import read_media
 from redvillm.training.options import TrainingOptions
 from redvillm.training.packing import SYSTEM_PROMPT
 from redvillm.training.plots import plot_held_out, plot_losses
+from redvillm.training.run_record import check_run, record_run
 from redvillm.training.samples import Sampler
 from redvillm.training.trainer import Trainer
 from redvillm.training.video_llm import VideoLLM
-from redvillm.training.warm_start import described_words, motion_words, warm_start, warm_start_motion, word_targets, word_tokens
+from redvillm.training.warm_start import (
+    Subject,
+    described_words,
+    motion_words,
+    start_plainly,
+    warm_start,
+    warm_start_motion,
+    word_targets,
+    word_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +68,15 @@ def prepare(options: TrainingOptions) -> Recipe:
     """Read the questions, compute the features once and load the LLM in bfloat16.
 
     Raises:
-        OptionsError: a file is not of the form, an image or a video is not readable.
+        OptionsError: a file is not of the form, a text is too long, an image or a video is not readable, or the run folder is another run's.
         ExportError: a checkpoint is not what it should be.
     """
+    check_run(options)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     asked = [question for path in options.questions for question in read_question_set(path)]
     asked += [question for path in options.captions for question in read_caption_set(path)]
+    check_lengths(asked)
     clips = group_by_clip(asked)
     held_out = () if options.held_out is None else _spread(group_by_clip(read_question_set(options.held_out)), options.held_out_clips)
     store = fill_store(
@@ -71,12 +86,12 @@ def prepare(options: TrainingOptions) -> Recipe:
         open_encoder(options.vision_checkpoint, options.run, options.threads),
         (GRID_SIZE * GRID_SIZE, FEATURE_WIDTH),
     )
-    tokenizer_json, chat_template, stop_token_ids = read_tokenizer(options.language_checkpoint)
+    tokenizer_json, chat_template, _ = read_tokenizer(options.language_checkpoint)
     prompt = Prompt(tokenizer_json, chat_template, SYSTEM_PROMPT)
-    stop_token_id = next(token for token in stop_token_ids if prompt.tokenizer.id_to_token(token) == "<|im_end|>")
     llm = load_llama(options.language_checkpoint, torch.bfloat16)
     use_float32_attention(llm)
-    return Recipe(options, clips, held_out, store, prompt, stop_token_id, llm)
+    record_run(options)
+    return Recipe(options, clips, held_out, store, prompt, end_of_turn(options.language_checkpoint), llm)
 
 
 def run_recipe(recipe: Recipe) -> Path:
@@ -99,37 +114,46 @@ def run_recipe(recipe: Recipe) -> Path:
 
 
 def _started(recipe: Recipe) -> tuple[Adapter, LanguageTuning]:
-    if recipe.options.start_from is not None:
-        return load_adapter(recipe.options.start_from), load_tuning(recipe.options.start_from)
-    path = recipe.options.run / "warm_start.safetensors"
+    options = recipe.options
+    if options.start_from is not None:
+        return load_adapter(options.start_from), load_tuning(options.start_from)
+    path = options.run / "warm_start.safetensors"
     if not path.exists():
         adapter = Adapter(AdapterOptions(llm_width=recipe.llm.config.hidden_size))
-        described_by = described_words(recipe.clips)
-        tokens = word_tokens((word for words in described_by.values() for word in words), recipe.prompt.tokenizer)
-        losses: Sequence[float] = (0.0,)
-        if targets := word_targets(described_by, tokens):
-            embeddings = recipe.llm.get_input_embeddings().weight[list(tokens.values())].float()
-            losses = warm_start(adapter, embeddings, recipe.store, targets, steps=recipe.options.warm_start_steps, seed=recipe.options.seed)
+        _warm_start_images(recipe, adapter)
         _warm_start_motion(recipe, adapter)
-        save_adapter(adapter, path, metadata={"recipe": "warm start", "loss": f"{np.mean(losses[-20:]):.4f}"})
+        save_adapter(adapter, path, metadata={"recipe": "warm start"})
     return load_adapter(path), LanguageTuning()
 
 
+def _warm_start_images(recipe: Recipe, adapter: Adapter) -> None:
+    options, said = recipe.options, described_words(recipe.clips)
+    targets, embeddings = _words_of(recipe, said)
+    if targets:
+        warm_start(adapter, embeddings, recipe.store, targets, steps=options.warm_start_steps, seed=options.seed)
+        return
+    start_plainly(adapter, recipe.llm.get_input_embeddings().weight.float())
+    adapter.temporal_alignment.load_state_dict(adapter.alignment.state_dict())
+    print("no warm start: no word is frequent enough in captions and names of images; training will take longer", file=sys.stderr)
+
+
 def _warm_start_motion(recipe: Recipe, adapter: Adapter) -> None:
-    said = motion_words(recipe.clips)
-    tokens = word_tokens((word for words in said.values() for word in words), recipe.prompt.tokenizer)
-    targets = word_targets(said, tokens)
+    options, num_motion = recipe.options, adapter.options.num_motion_tokens
+    targets, embeddings = _words_of(recipe, motion_words(recipe.clips))
     if not targets:
         return
-    num_motion = adapter.options.num_motion_tokens
     energies = []
     for clip in track(targets, description="motion energy"):
         features = np.concatenate([recipe.store[medium] for medium in clip.media]).astype(np.float32)
         energies.append(pool_streams(torch.from_numpy(features), num_motion)[2])
-    embeddings = recipe.llm.get_input_embeddings().weight[list(tokens.values())].float()
-    options = recipe.options
     shares = torch.stack(list(targets.values()))
     warm_start_motion(adapter, embeddings, torch.stack(energies), shares, steps=options.warm_start_steps, seed=options.seed)
+
+
+def _words_of(recipe: Recipe, said: Mapping[Subject, Sequence[str]]) -> tuple[dict[Subject, Tensor], Tensor]:
+    """The word shares of each subject, and the LLM's embeddings of these words, float32 [W, H]."""
+    tokens = word_tokens((word for words in said.values() for word in words), recipe.prompt.tokenizer)
+    return word_targets(said, tokens), recipe.llm.get_input_embeddings().weight[list(tokens.values())].float()
 
 
 def _sampler(recipe: Recipe, clips: Sequence[TrainingClip], stage: int) -> Sampler:
@@ -149,4 +173,4 @@ def _report(progress: Progress, run: Path) -> None:
 
 def _spread(clips: Sequence[TrainingClip], count: int) -> tuple[TrainingClip, ...]:
     """At most `count` clips, spread evenly over all."""
-    return tuple(clips[place] for place in np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)))
+    return tuple(clips[place] for place in even_places(len(clips), count))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from redvillm.evenly import even_places
 from redvillm.question_set import DESCRIBE, VideoQuestion
 from redvillm.training.clips import TrainingClip
 from redvillm.training.features import FeatureStore
@@ -17,7 +18,7 @@ from redvillm.training.wordings import Wordings
 
 _STILL_LENGTHS = (1, 1, 2, 4, 8, 16)
 _NOISE_STILL = 0.02
-_CAPTIONS_A_CLIP = 2
+_CAPTIONS_A_CLIP = 3
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Sampler:
 
 
 def _taught(question: VideoQuestion, generator: np.random.Generator) -> list[Turn]:
-    """Of a description two captions, each asked for in words of its own; of other kinds the first answer."""
+    """Of a description three captions, each asked for in words of its own; of other kinds the first answer."""
     if question.kind != DESCRIBE:
         return [Turn(question.kind, question.question, question.answers[0])]
     wordings = Wordings(generator)
@@ -94,6 +95,4 @@ def _still(features: NDArray[np.float16], length: int, generator: np.random.Gene
 
 
 def _thinned(features: NDArray[np.float32], max_frames: int) -> NDArray[np.float32]:
-    if len(features) <= max_frames:
-        return features
-    return np.asarray(features[np.linspace(0, len(features) - 1, max_frames).round().astype(int)])
+    return np.asarray(features[even_places(len(features), max_frames)])

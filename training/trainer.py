@@ -45,7 +45,7 @@ class Trainer:
         options, progress = self._options, self.progress
         with _bar() as bar:
             task = bar.add_task("training", total=options.total_steps, completed=progress.step, loss=_recent(progress.losses))
-            last_saved = started = time.monotonic()
+            last_saved_s = time.monotonic()
             for step in range(progress.step, options.total_steps):
                 on_captions = step < options.caption_steps
                 sampler = captions if on_captions else questions
@@ -57,9 +57,9 @@ class Trainer:
                     progress.held_out.append((progress.step, self._measure(held_out)))
                 bar.update(task, completed=progress.step, loss=_recent(progress.losses))
                 now = time.monotonic()
-                if done or now - last_saved > options.checkpoint_every_s:
-                    progress.elapsed_s += now - started
-                    started = last_saved = now
+                if done or now - last_saved_s > options.checkpoint_every_s:
+                    progress.elapsed_s += now - last_saved_s
+                    last_saved_s = now
                     save_checkpoint(self._path, self._model, self._optimizer, progress)
                     _log(options.run / "log.tsv", progress)
         return progress

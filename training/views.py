@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from redvillm.errors import OptionsError
 
 Pixels = NDArray[np.uint8]
+_MIN_PAN = 0.04  # of the width: a pan that moves less looks still
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
@@ -33,8 +34,12 @@ def read_pixels(path: Path, size: int) -> Pixels:
 
 
 def squash(frame: Pixels, size: int) -> Pixels:
-    """Return a frame [height, width, 3] as [size, size, 3]."""
-    shrinking = frame.shape[0] >= size and frame.shape[1] >= size
+    """Return a frame [height, width, 3] as [size, size, 3], pixel for pixel as the runtime does: large frames are halved first."""
+    height, width = frame.shape[:2]
+    while min(height, width) >= 2 * size and height % 2 == width % 2 == 0:
+        height, width = height // 2, width // 2
+        frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    shrinking = min(height, width) >= size
     return np.asarray(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR), dtype=np.uint8)
 
 
@@ -42,7 +47,10 @@ def pan_views(photo: Pixels, num_views: int, generator: np.random.Generator) -> 
     """Return [num_views, size, size, 3]: crops along a short path, perhaps of the mirrored photo."""
     size = photo.shape[0]
     side = int(size * generator.uniform(0.65, 0.92))
-    start, end = generator.uniform(0, size - side, (2, 2))
+    while True:
+        start, end = generator.uniform(0, size - side, (2, 2))
+        if np.abs(end - start).max() >= size * _MIN_PAN:
+            break
     if generator.random() < 0.5:
         photo = photo[:, ::-1]
     views = []

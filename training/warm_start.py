@@ -6,14 +6,14 @@ list of content words. A minute of this saves most of the first epochs. Knows em
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 import torch
 from rich.progress import track
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from redvillm.export.adapter import Adapter
@@ -28,6 +28,7 @@ _MOTION_BATCH = 128
 _MIN_USES = 20
 _KINDS = (DESCRIBE, "naming")
 MOTION_KINDS = ("direction", "zoom", "appearance")
+_MOTION_STOP_WORDS = frozenset(("it", "something", "does", "a", "the"))  # "in", "out", "up" and "down" are what is said of motion
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -68,31 +69,26 @@ def word_targets(described: Mapping[Subject, Sequence[str]], tokens: Mapping[str
     return targets
 
 
+def start_plainly(adapter: Adapter, embeddings: Tensor) -> None:
+    """Set the scale of all streams to that of the words; float32 [W, H]."""
+    with torch.no_grad():
+        adapter.gain.fill_(float(embeddings.square().mean().sqrt()))
+
+
 def warm_start(adapter: Adapter, embeddings: Tensor, store: FeatureStore, targets: Mapping[Medium, Tensor], *, steps: int, seed: int) -> list[float]:
     """Train the alignment, copy it to the temporal alignment (as RED-VILLM does), set the scale of all streams; return the losses.
 
     `embeddings` float32 [W, H] of the words; `targets[medium]` float32 [W], the word shares of an image.
     """
-    with torch.no_grad():
-        adapter.gain.fill_(float(embeddings.square().mean().sqrt()))
-    directions = functional.normalize(embeddings, dim=-1)
-    parameters = [*adapter.alignment.parameters(), adapter.positions]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
-    generator = np.random.default_rng([seed, 2])
-    media = sorted(targets)
-    losses = []
-    for _ in track(range(steps), description="warm start"):
-        batch = [media[place] for place in generator.choice(len(media), min(_BATCH, len(media)), replace=False)]
-        features = torch.from_numpy(np.stack([store[medium][0] for medium in batch]).astype(np.float32))
-        similarity = functional.normalize(adapter.alignment(features) + adapter.positions, dim=-1) @ directions.T / _TEMPERATURE
-        logits = torch.logsumexp(similarity, dim=1)
-        loss = functional.cross_entropy(logits, torch.stack([targets[medium] for medium in batch]))
-        optimizer.zero_grad()
-        torch.autograd.backward([loss])
-        optimizer.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
+    start_plainly(adapter, embeddings)
+    generator, media = np.random.default_rng([seed, 2]), sorted(targets)
+
+    def batch() -> tuple[Tensor, Tensor]:
+        chosen = [media[place] for place in generator.choice(len(media), min(_BATCH, len(media)), replace=False)]
+        features = torch.from_numpy(np.stack([store[medium][0] for medium in chosen]).astype(np.float32))
+        return adapter.alignment(features) + adapter.positions, torch.stack([targets[medium] for medium in chosen])
+
+    losses = _point_to_words([*adapter.alignment.parameters(), adapter.positions], embeddings, batch, steps=steps, learning_rate=1e-3)
     adapter.temporal_alignment.load_state_dict(adapter.alignment.state_dict())
     return losses
 
@@ -102,7 +98,7 @@ def motion_words(clips: Sequence[TrainingClip]) -> dict[TrainingClip, list[str]]
     found: dict[TrainingClip, list[str]] = {}
     for clip in clips:
         answers = [question.answers[0] for question in clip.questions if question.kind in MOTION_KINDS]
-        words = [word for answer in answers for word in _words(answer) if word not in _STOP_WORDS]
+        words = [word for answer in answers for word in _words(answer) if word not in _MOTION_STOP_WORDS]
         if words and not clip.is_image:
             found[clip] = words
     return found
@@ -114,15 +110,27 @@ def warm_start_motion(adapter: Adapter, embeddings: Tensor, energies: Tensor, ta
     Through the LLM alone it learns which way things move many times slower. `embeddings` float32 [W, H] of the words, `energies` float32
     [clips, M, N], `targets` float32 [clips, W], the word shares of each clip.
     """
-    directions = functional.normalize(embeddings, dim=-1)
-    optimizer = torch.optim.AdamW(adapter.motion_alignment.parameters(), lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
     generator = np.random.default_rng([seed, 3])
+
+    def batch() -> tuple[Tensor, Tensor]:
+        chosen = torch.from_numpy(generator.integers(0, len(energies), _MOTION_BATCH))
+        return adapter.motion_alignment(energies[chosen]), targets[chosen]
+
+    return _point_to_words(list(adapter.motion_alignment.parameters()), embeddings, batch, steps=steps, learning_rate=2e-3)
+
+
+def _point_to_words(
+    parameters: list[nn.Parameter], embeddings: Tensor, batch: Callable[[], tuple[Tensor, Tensor]], *, steps: int, learning_rate: float
+) -> list[float]:
+    """Train until the tokens of a batch [B, K, H] point to its words [B, W]: for each word the best match over the tokens counts."""
+    directions = functional.normalize(embeddings, dim=-1)
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps)
     losses = []
-    for _ in track(range(steps), description="warm start, motion"):
-        batch = torch.from_numpy(generator.integers(0, len(energies), _MOTION_BATCH))
-        similarity = functional.normalize(adapter.motion_alignment(energies[batch]), dim=-1) @ directions.T / _TEMPERATURE
-        loss = functional.cross_entropy(torch.logsumexp(similarity, dim=1), targets[batch])
+    for _ in track(range(steps), description="warm start"):
+        tokens, targets = batch()
+        similarity = functional.normalize(tokens, dim=-1) @ directions.T / _TEMPERATURE
+        loss = functional.cross_entropy(torch.logsumexp(similarity, dim=1), targets)
         optimizer.zero_grad()
         torch.autograd.backward([loss])
         optimizer.step()

@@ -16,6 +16,7 @@ import numpy as np
 from redvillm.benchmarks.evaluation.engine import Pixels
 from redvillm.benchmarks.evaluation.evaluator import Answers
 from redvillm.errors import OptionsError
+from redvillm.evenly import even_places
 from redvillm.runtime.evidence import VisualPrefix
 
 _Form = Literal["pooled", "frames", "grid"]
@@ -57,8 +58,7 @@ def show(engine: Answers, clip: Path | Sequence[Pixels], scheme: Scheme) -> Visu
 
 def evenly(frames: Sequence[Pixels], count: int) -> list[Pixels]:
     """Return at most `count` frames, evenly spread, first and last included when there are two."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
-    return [frames[place] for place in places]
+    return [frames[place] for place in even_places(len(frames), count)]
 
 
 def tiles(frames: Sequence[Pixels], side: int) -> Pixels:

@@ -24,7 +24,9 @@ from redvillm.benchmarks.evaluation.run import spread
 from redvillm.benchmarks.evaluation.schemes import Scheme, parse_scheme, show
 from redvillm.benchmarks.evaluation.summary import Share
 from redvillm.benchmarks.palette import SERIES
-from redvillm.errors import RedvillmError
+from redvillm.cli.program import run_program
+from redvillm.cli.values import integer
+from redvillm.errors import OptionsError
 from redvillm.files import atomic_file
 from redvillm.question_set import DESCRIBE, VideoQuestion, read_question_set
 from redvillm.zoo import DEFAULT_MODEL
@@ -97,23 +99,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--show", action="append", metavar="WAY", help=f"pooled-N, frames-N or grid-N; may be repeated (default: {' '.join(_SCHEMES)})"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="ask so many questions at most, spread evenly over the file (default: all)")
+    parser.add_argument(
+        "--limit", type=integer(1, 1 << 31), metavar="N", help="ask so many questions at most, spread evenly over the file (default: all)"
+    )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write token_counts.json and token_counts.png into this folder")
     given = parser.parse_args(arguments)
-    try:
-        schemes = [parse_scheme(text) for text in given.show or _SCHEMES]
-        questions = spread([question for question in read_question_set(given.questions) if question.kind != DESCRIBE], given.limit)
-        engine = Engine(given.model)
-        results = [measure(engine, questions, scheme) for scheme in schemes]
-        line = json.dumps({"about": engine.about, "schemes": [asdict(result) for result in results]}, ensure_ascii=False)
-        Console(width=None if sys.stdout.isatty() else 200).print(to_table(results))
-        if given.out is not None:
-            write_plot(results, given.out / "token_counts.png")
-            with atomic_file(given.out / "token_counts.json") as temporary:
-                temporary.write_text(line + "\n", encoding="utf-8")
-    except RedvillmError as error:
-        print(f"redvillm: error: {error}", file=sys.stderr)
-        return 1
+    return run_program(lambda: _compare(given))
+
+
+def _compare(given: argparse.Namespace) -> int:
+    schemes = [parse_scheme(text) for text in given.show or _SCHEMES]
+    questions = [question for question in read_question_set(given.questions) if question.kind != DESCRIBE]
+    if not questions:
+        raise OptionsError(f"{given.questions} has descriptions only; questions with right answers are counted here")
+    engine = Engine(given.model)
+    results = [measure(engine, spread(questions, given.limit), scheme) for scheme in schemes]
+    line = json.dumps({"about": engine.about, "schemes": [asdict(result) for result in results]}, ensure_ascii=False)
+    Console(width=None if sys.stdout.isatty() else 200).print(to_table(results))
+    if given.out is not None:
+        write_plot(results, given.out / "token_counts.png")
+        with atomic_file(given.out / "token_counts.json") as temporary:
+            temporary.write_text(line + "\n", encoding="utf-8")
     print(line)
     return 0
 

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from redvillm.benchmarks.peers.request import PARTS, PeersRequest
 from redvillm.cli.clips import local_clip
+from redvillm.cli.program import run_program
 from redvillm.cli.values import integer
-from redvillm.errors import OptionsError, RedvillmError
+from redvillm.errors import OptionsError
 from redvillm.files import atomic_file
 from redvillm.zoo import DEFAULT_MODEL, cache_root
 
@@ -45,11 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print tables and one JSON line last; return 0, 1 after an error, or when no peer of a part could be measured."""
     given = build_parser().parse_args(arguments)
-    try:
-        return _compare(given)
-    except RedvillmError as error:
-        print(f"redvillm: error: {error}", file=sys.stderr)
-        return 1
+    return run_program(lambda: _compare(given))
 
 
 def _compare(given: argparse.Namespace) -> int:

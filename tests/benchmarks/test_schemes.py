@@ -77,5 +77,10 @@ def test_the_program_compares_on_one_bundle(tmp_path, capsys):
     assert [scheme["num_visual_tokens"] for scheme in line["schemes"]] == [(one + patches + motion + 4) / 2, (2 * one + one) / 2, one]
     assert set(line["schemes"][0]["kinds"]) == {"order", "naming"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"token_counts.json", "token_counts.png"}
+    (tmp_path / "described.jsonl").write_text(json.dumps(lines[2]))
+    assert main([str(tmp_path / "described.jsonl"), "--model", str(folder)]) == 1
+    assert "descriptions only" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "q.jsonl"), "--limit", "0"])
     assert main([str(tmp_path / "q.jsonl"), "--model", str(folder), "--show", "upside-down"]) == 1
     assert "pooled-N" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from redvillm.errors import ExportError
-from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tokenizer import end_of_turn, read_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,11 @@ def test_another_tokenizer_is_refused(tmp_path, key, value, message):
     path = tiny_llama.write_gguf(tmp_path / "m.gguf", metadata={key: value})
     with pytest.raises(ExportError, match=message):
         read_tokenizer(path)
+
+
+def test_an_answer_ends_as_the_template_ends_it(tmp_path):
+    assert end_of_turn(tiny_llama.write_gguf(tmp_path / "m.gguf")) == 2
+    template = tiny_llama.TEMPLATE.replace("<|im_end|>", "<|endoftext|>")
+    assert end_of_turn(tiny_llama.write_gguf(tmp_path / "n.gguf", metadata={"tokenizer.chat_template": template})) == 0
+    bare = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    assert end_of_turn(tiny_llama.write_gguf(tmp_path / "o.gguf", metadata={"tokenizer.chat_template": bare})) == 2

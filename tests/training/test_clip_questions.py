@@ -14,6 +14,7 @@ import pytest
 
 from redvillm.training.clip_questions import SMALL_SHARES, STAYS, ClipQuestions
 from redvillm.training.datasets import LabelledImage
+from redvillm.training.object_questions import ObjectQuestions
 from redvillm.training.photo_questions import PhotoQuestions
 from redvillm.training.question_clips import ClipWriter
 from redvillm.training.views import read_pixels
@@ -62,7 +63,9 @@ class World:
         random = np.random.default_rng(seed)
         wordings = Wordings(random)
         about = PhotoQuestions(self.photos, random, wordings)
-        self.made = ClipQuestions(self.photos, self.objects, about, self.writer, generator=random, wordings=wordings, backwards=backwards)
+        about_objects = ObjectQuestions(self.objects, random, wordings)
+        drawn = {"generator": random, "wordings": wordings, "backwards": backwards}
+        self.made = ClipQuestions(self.photos, self.objects, about, about_objects, writer=self.writer, **drawn)
 
     def frames_of(self, clip):
         """Return the pixels that were written [T, size, size, 3]."""

@@ -79,6 +79,19 @@ def test_a_changed_file_is_encoded_again(media, tmp_path):
     check(store, media, 8)
 
 
+def test_one_file_may_be_an_image_and_a_video(tmp_path):
+    path = tmp_path / "0002.gif"
+    path.write_bytes(bytes([7]))
+    image, video = Medium(path, False), Medium(path, True)
+
+    def read_either(medium):
+        return np.full((3 if medium.is_video else 1, 2, 2, 3), 7, np.uint8)
+
+    fill_store(tmp_path / "store", [image], read_either, encode, SHAPE)
+    store = fill_store(tmp_path / "store", [image, video], read_either, encode, SHAPE)
+    assert (len(store[image]), len(store[video])) == (1, 3)
+
+
 def test_what_cannot_be_read_is_told(media, tmp_path):
     with pytest.raises(OptionsError, match=r"absent\.jpg cannot be read"):
         fill_store(tmp_path / "store", [Medium(tmp_path / "absent.jpg", False)], read, encode, SHAPE)

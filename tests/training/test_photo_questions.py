@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redvillm.training.caption_facts import absent_things, present_things
 from redvillm.training.concepts import CONCEPTS, OPEN_WORDS
 from redvillm.training.datasets import LabelledImage
 from redvillm.training.photo_questions import PhotoQuestions, definite
@@ -210,11 +211,24 @@ def test_what_one_photo_leaves_open_does_not_tell_it_from_another():
 
 
 def test_a_thing_is_there_or_not_or_left_open():
-    made = about([photo_of("A person runs.", "The person.", "A car.")])
-    assert made.has_thing(0, "a person") is True
-    assert made.has_thing(0, "a dog") is False
-    assert made.has_thing(0, "a man") is None
-    assert made.has_thing(0, "a car") is None  # one voice
+    captions = photo_of("A person runs.", "The person.", "A car.").captions
+    present, absent = present_things(captions), absent_things(captions)
+    assert "a person" in present - absent
+    assert "a dog" in absent - present
+    assert "a man" not in present | absent
+    assert "a car" not in present | absent  # one voice
+
+
+def test_what_someone_does_is_not_a_thing_that_comes_first():
+    running, red = photo_of("Someone running far.", "They are running."), photo_of("Something red.", "A red one.")
+    assert about([running, red]).distinguishing(0, 1) is None
+
+
+def test_parts_of_words_are_not_counted():
+    assert about([photo_of("Two menacing dogs.", "Two menacing, big dogs.")]).counting(0) == []
+    (asked,) = about([photo_of("Two women, smiling.", "I see two women.")]).counting(0)
+    assert asked.question.count("women") == 1
+    assert asked.answers == ("Two.",)
 
 
 @pytest.mark.parametrize("kept_back", [False, True])

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -26,7 +27,7 @@ from redvillm.training.wordings import WORDINGS
 
 SIZE = 32
 COLOURS = {"train": 0, "validation": 1, "test": 2}  # places of red, green and blue
-SMALL = Amounts(views=2, object_views=2, moving=9, others=5, orders=15, dark=2, backwards=True, small=8)
+SMALL = Amounts(views=2, object_views=2, moving=9, changing=5, steady=5, orders=15, dark=2, backwards=True, small=8)
 CAPTIONS = (
     ("A brown dog runs on the beach .", "The brown dog is running on the beach"),
     ("Two men in the snow .", "two men climb up a snowy hill ."),
@@ -111,7 +112,7 @@ def test_a_file_holds_questions_of_all_kinds_with_their_frames(data, tmp_path):
     assert {cv2.imread(str(path)).shape for path in list(frames)[:20]} == {(37, 37, 3)}
     photos = [question.media[0] for question in questions if question.kind == "describe" and len(question.media) == 1]
     assert {split_of(path.name) for path in photos} == {"test"}
-    assert kinds["zoom"] == min(AMOUNTS["test"].others, 4 * 7)
+    assert kinds["zoom"] == min(AMOUNTS["test"].changing, 4 * 7)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -129,6 +130,17 @@ def test_only_photos_of_the_split_are_read(data, tmp_path, monkeypatch, split):
     splits = splits_of(data)
     used = {path.name if path.parent.name == "images" else f"{path.parent.name}-{path.name}" for path in read}
     assert used == {name for name, part in splits.items() if part == split}  # all of them, and no other
+
+
+@pytest.mark.parametrize(("split", "others"), [("train", ("test", "validation")), ("validation", ("test",))])
+def test_near_copies_of_photos_of_a_later_split_are_left_out(data, tmp_path, split, others):
+    shutil.copytree(data, tmp_path / "data")
+    cups = [photo for photo in read_caltech101(tmp_path / "data" / "caltech101") if photo.class_name == "cup"]
+    own = [photo.path for photo in cups if photo.split == split]
+    for copy, other in zip(own, others, strict=False):
+        shutil.copy(next(photo.path for photo in cups if photo.split == other), copy)
+    shown = {clip.frames[0].split("/")[1] for clip in made_clips(tmp_path / "data", tmp_path / "out", split)}
+    assert {path for path in own if f"cup-{path.stem}.jpg" in shown} == set(own[len(others) :])
 
 
 def made_clips(data, folder, split):
@@ -201,7 +213,7 @@ def test_small_objects_are_asked_about_in_balance(files):
 
 def test_few_photos_give_few_clips(data, tmp_path):
     """At most four clips of a kind a photo: seven photos do not give a hundred zooms that differ."""
-    amounts = Amounts(views=1, object_views=1, moving=0, others=29, orders=0, dark=100, backwards=False)
+    amounts = Amounts(views=1, object_views=1, moving=0, changing=29, steady=29, orders=0, dark=100, backwards=False)
     clips = list(QuestionFile(data, tmp_path, split="test", image_size=SIZE, seed=0, amounts=amounts).clips())
     counts = Counter(clip.frames[0].split("/")[1].split("-")[0] for clip in clips)
     assert counts["zoom"] == counts["still"] == counts["dark"] == 28

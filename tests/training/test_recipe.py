@@ -75,6 +75,26 @@ def test_files_become_an_adapter_and_a_second_call_adds_nothing(folder, tmp_path
     assert ((tmp_path / "run" / "adapter.safetensors").read_bytes(), (tmp_path / "run" / "features" / "features.bin").read_bytes()) == before
 
 
+def test_a_folder_is_not_taken_for_another_run(folder, tmp_path, capsys):
+    assert train(folder, tmp_path / "run") == 0
+    result = (tmp_path / "run" / "adapter.safetensors").read_bytes()
+    for changed in (["--question-steps", "3"], ["--seed", "5"], ["--questions", str(folder / "held_out.jsonl")], ["--keep-minimums"]):
+        assert train(folder, tmp_path / "run", *changed) == 1
+        assert "was begun with other" in capsys.readouterr().err
+    assert (tmp_path / "run" / "adapter.safetensors").read_bytes() == result
+    assert train(folder, tmp_path / "run", "--threads", "2") == 0  # does not change what is learned
+
+
+def test_without_frequent_words_the_streams_begin_alike_and_at_the_words_scale(folder, tmp_path, capsys):
+    assert train(folder, tmp_path / "run") == 0
+    assert "no warm start" in capsys.readouterr().err
+    started = load_adapter(tmp_path / "run" / "warm_start.safetensors")
+    for name, value in started.alignment.state_dict().items():
+        assert torch.equal(value, started.temporal_alignment.state_dict()[name])
+    table = load_llama(folder / "language.gguf").get_input_embeddings().weight
+    assert started.gain.tolist() == pytest.approx([float(table.square().mean().sqrt())] * 3, rel=1e-2)  # bfloat16 and float16
+
+
 def test_a_run_can_start_from_an_adapter_and_freeze_the_llm(folder, tmp_path):
     assert train(folder, tmp_path / "first", "--freeze-language") == 0
     assert load_tuning(tmp_path / "first" / "adapter.safetensors").is_empty
@@ -92,5 +112,8 @@ def test_what_is_wrong_is_told_in_one_line(folder, tmp_path, capsys):
     (folder / "e.jsonl").write_text('{"image": "language.gguf", "captions": ["A thing."]}')
     assert train(folder, tmp_path / "run2", "--captions", str(folder / "e.jsonl")) == 1
     assert "language.gguf is not a readable image" in capsys.readouterr().err
+    write(folder / "long.jsonl", {"image": "a.jpg", "captions": ["word " * 500]})
+    assert train(folder, tmp_path / "run4", "--captions", str(folder / "long.jsonl")) == 1
+    assert "has 2500 characters" in capsys.readouterr().err
     assert main(["train", "--run", str(tmp_path / "run3"), "--vision", str(folder / "vision.pth"), "--language", str(folder / "language.gguf")]) == 1
     assert "nothing to learn" in capsys.readouterr().err

@@ -1,8 +1,11 @@
 """Samples: every clip in turn, some of its questions, the same for the same seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from redvillm.training.clips import TrainingClip
 from redvillm.training.samples import Sampler
 from redvillm.training.wordings import WORDINGS
 
@@ -57,6 +60,15 @@ def test_descriptions_are_asked_for_in_many_words_and_only_those_of_training(sto
     assert {turn.question for turn in turns} == set(WORDINGS["describe"][:-2])
     assert len({turn.answer for turn in turns}) == 8
     assert max(len(sampler.sample(number).turns) for number in range(30)) == 4  # two captions, presence, naming
+
+
+def test_of_many_captions_three_are_taught_at_a_time(store, clips):
+    captions = tuple(f"Caption {number}." for number in range(7))
+    clip = TrainingClip(clips[0].media, (replace(clips[0].questions[0], answers=captions),))
+    sampler = Sampler(store, [clip], max_frames=16, max_questions=9, seed=0)
+    taught = [[turn.answer for turn in sampler.sample(number).turns] for number in range(60)]
+    assert all(len(set(answers)) == 3 for answers in taught)
+    assert {answer for answers in taught for answer in answers} == set(captions)
 
 
 def test_no_more_questions_than_asked_for(sampler):

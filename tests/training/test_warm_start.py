@@ -72,4 +72,4 @@ def test_words_of_motion_are_those_of_clips(clips, tmp_path):
     ]
     moving = TrainingClip(media, tuple(asked))
     still = TrainingClip(media[:1], tuple(asked))
-    assert motion_words((moving, still, *clips)) == {moving: ["left", "zooms"]}
+    assert motion_words((moving, still, *clips)) == {moving: ["left", "zooms", "in"]}

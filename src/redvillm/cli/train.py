@@ -39,7 +39,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--question-steps", type=_STEPS, metavar="N", help="steps on all questions")
     parser.add_argument("--batch-size", type=integer(1, 4096), metavar="N", help="clips a step")
     parser.add_argument("--freeze-language", action="store_true", help="train nothing inside the LLM")
-    help_text = "train in the LLM only the factors of rows and norms: smaller, faster, a little less right"
+    help_text = "train in the LLM only the factors of rows and norms: a smaller adapter file"
     parser.add_argument("--keep-minimums", action="store_true", help=help_text)
     parser.add_argument("--threads", type=integer(1, 1024), metavar="N", help="CPU threads")
     parser.add_argument("--seed", type=integer(0, 1 << 31), metavar="N", help="of all choices")
