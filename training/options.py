@@ -44,7 +44,7 @@ class TrainingOptions:
     start_from: Path | None = None
     warm_start_steps: int = 400
     caption_steps: int = 300
-    question_steps: int = 2300
+    question_steps: int = 1850
     batch_size: int = 8
     micro_batch_size: int = 4
     learning_rate: float = 1e-3
