@@ -20,7 +20,7 @@ from redvillm.benchmarks.engine import Description, Measurement, Task
 from redvillm.export.llama import load_llama
 from redvillm.export.nano import SYSTEM_PROMPT, load_vision, locate_sources
 from redvillm.export.pooling import pool_streams
-from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tokenizer import read_prompt
 from redvillm.prompt import Prompt
 from redvillm.runtime.bundle import open_bundle
 from redvillm.runtime.clip import ClipPass
@@ -53,8 +53,7 @@ class TransformersEngine:
         sources = locate_sources(zoo.model_named(manifest.name))
         self._vision = load_vision(sources)
         self._llm = load_llama(sources.llm)
-        tokenizer_json, chat_template, _ = read_tokenizer(Path(sources.llm))
-        self._prompt = Prompt(tokenizer_json, chat_template, SYSTEM_PROMPT)
+        self._prompt = Prompt(*read_prompt(sources.llm, SYSTEM_PROMPT))
 
     def describe(self) -> Description:
         """Torch runs on the CPU in the weights' type."""
@@ -96,8 +95,7 @@ class TransformersEngine:
         return Measurement(stages_ms, text, len(pixels) / vision_ms * 1e3)
 
     def _frames(self, task: Task, watch: Stopwatch) -> NDArray[np.uint8]:
-        size = self._vision.image_size
-        reader = ClipPass(Path(task.clip), num_frames=task.num_frames, size=size, plan_duration_s=None, stopwatch=watch)
+        reader = ClipPass(Path(task.clip), num_frames=task.num_frames, fit=self._vision.fit, plan_duration_s=None, stopwatch=watch)
         return np.stack([frame.pixels for frame in reader])
 
     def _generate(self, visual_tokens: torch.Tensor, question: str, num_new_tokens: int) -> tuple[list[float], str]:

@@ -83,6 +83,11 @@ class Adapter(nn.Module):
         self.positions = nn.Parameter(torch.zeros(options.num_patches, options.llm_width))
         self.gain = nn.Parameter(torch.ones(3))
 
+    @property
+    def sizes(self) -> AdapterOptions:
+        """Its sizes."""
+        return self.options
+
     def forward(self, temporal_pooling: Tensor, spatial_pooling: Tensor, motion_energy: Tensor) -> Tensor:
         """[..., N, D], [..., T, D], [..., M, N] -> visual tokens [..., N + T + M, H], in the order spatial, temporal, motion."""
         spatial = self.gain[0] * _unit(self.alignment(temporal_pooling) + self.positions)

@@ -9,22 +9,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redvillm.fitting import fit_with_pillow
+from redvillm.manifest import FitSpec
+
 Frames = NDArray[np.uint8]
 
 _CROP_SHARE = 0.75
 
 
-def parity_frames(image_size: int) -> Frames:
-    """Return the real frames that ship with the package, RGB uint8 [8, size, size, 3]."""
-    return _resized(_shipped(), image_size)
+def parity_frames(fit: FitSpec) -> Frames:
+    """Return the real frames that ship with the package, RGB uint8 [8, height, width, 3]."""
+    return _resized(_shipped(), fit)
 
 
-def calibration_frames(image_size: int) -> Frames:
-    """Return RGB uint8 [24, size, size, 3]: the same scenes mirrored, whole and in two crops each; none of them is a parity frame."""
+def shipped_frames() -> list[Frames]:
+    """Return the same frames as they are, RGB uint8 [size, size, 3]."""
+    return _shipped()
+
+
+def calibration_frames(fit: FitSpec) -> Frames:
+    """Return RGB uint8 [24, height, width, 3]: the same scenes mirrored, whole and in two crops each; none of them is a parity frame."""
     mirrored = [frame[:, ::-1] for frame in _shipped()]
     side = int(mirrored[0].shape[0] * _CROP_SHARE)
     crops = [crop for frame in mirrored for crop in (frame[:side, :side], frame[-side:, -side:])]
-    return _resized([*mirrored, *crops], image_size)
+    return _resized([*mirrored, *crops], fit)
 
 
 def _shipped() -> list[Frames]:
@@ -33,6 +41,8 @@ def _shipped() -> list[Frames]:
     return [np.asarray(frame, dtype=np.uint8) for frame in np.split(strip, strip.shape[1] // strip.shape[0], axis=1)]
 
 
-def _resized(frames: list[Frames], image_size: int) -> Frames:
-    size = (image_size, image_size)
+def _resized(frames: list[Frames], fit: FitSpec) -> Frames:
+    if fit.filter != "area":
+        return np.stack([fit_with_pillow(np.ascontiguousarray(frame), fit) for frame in frames])
+    size = (fit.width, fit.height)
     return np.stack([np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) for frame in frames])

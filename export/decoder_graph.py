@@ -11,26 +11,28 @@ Knows the two operators of decoder_functions.py; does not know files, nor how a 
     residual = linear(silu(gate) * up of linear(norm(residual))) + residual; in the last layer only the rows `logits_indices` go on after it
 """
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from redvillm.errors import ExportError
 from redvillm.export.decoder_functions import LinearParts, block_linear_function, cached_attention_function
+from redvillm.export.decoder_sizes import DecoderSizes
+from redvillm.export.decoder_source import DecoderSource, FloatArray
 from redvillm.export.embeddings import EmbeddingTable
-from redvillm.export.gguf import FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
 from redvillm.export.graph import GraphWriter
-from redvillm.export.quantization import TILE_ROWS, BlockWeights, TiledWeights, read_block_weights, stack_rows, tile
-from redvillm.export.tuning import NO_TUNING, LanguageTuning
+from redvillm.export.quantization import BLOCK, BlockWeights, TiledWeights, stack_rows, tile
 from redvillm.manifest import Graphs, GraphSpec, Tensors, TensorSpec
 
-_LANES = 16  # the kernels take heads in vectors of so many numbers
+_LANES, _MAX_HEAD_WIDTH = 16, 256  # the kernels take heads in vectors of so many numbers
 
 
-def decoder_spec(sizes: LlamaSizes) -> GraphSpec:
+def decoder_spec(sizes: DecoderSizes) -> GraphSpec:
     """Inputs and outputs of the graph (redvillm.manifest.Tensors tells what they mean)."""
     cache = (1, sizes.num_kv_heads, "C", sizes.head_width)
     kinds: tuple[Literal["key"], Literal["value"]] = ("key", "value")
+    tables = (Tensors.ROTARY_COSINES, Tensors.ROTARY_SINES) if sizes.rotary_sections else ()
     places = [(layer, kind) for layer in range(sizes.num_layers) for kind in kinds]
     return GraphSpec(
         inputs=(
@@ -38,6 +40,7 @@ def decoder_spec(sizes: LlamaSizes) -> GraphSpec:
             TensorSpec(name=Tensors.LOGITS_INDICES, dtype="int64", shape=("K",)),
             TensorSpec(name=Tensors.LAST_POSITION, dtype="int32", shape=(1,)),
             TensorSpec(name=Tensors.SEQUENCE_LENGTH, dtype="int32", shape=()),
+            *(TensorSpec(name=name, dtype="float32", shape=("C", sizes.head_width // 2)) for name in tables),
             *(TensorSpec(name=Tensors.past(layer, kind), dtype="float16", shape=cache) for layer, kind in places),
         ),
         outputs=(
@@ -47,13 +50,22 @@ def decoder_spec(sizes: LlamaSizes) -> GraphSpec:
     )
 
 
-def layer_weights(source: GgufFile, layer: int, part: str, tuning: LanguageTuning) -> BlockWeights:
-    """Return a matrix of a layer, tuned; rows of queries and keys are in the order of halves that are rotated together."""
-    name = layer_tensor(layer, part)
-    weights = read_block_weights(source, name)
-    if part in ROTATED_PARTS:
-        weights = weights.rows(rotate_half_order(weights.num_outputs, source.sizes.head_width))
-    return tuning.weights(name, weights)
+def check_sizes(sizes: DecoderSizes, origin: str) -> None:
+    """Check a decoder before it is read.
+
+    Raises:
+        ExportError: heads or layers of sizes that the operators do not take.
+    """
+    if sizes.head_width % _LANES or sizes.head_width > _MAX_HEAD_WIDTH or sizes.feed_forward_width % BLOCK or sizes.width % BLOCK:
+        raise ExportError(
+            f"{origin} has heads of width {sizes.head_width}, layers of {sizes.width} and feed-forward layers of {sizes.feed_forward_width}; "
+            f"multiples of {_LANES} (at most {_MAX_HEAD_WIDTH}), {BLOCK} and {BLOCK} are wanted, choose another model"
+        )
+
+
+def layer_output(layer: int) -> str:
+    """Name of the residual after a layer, [S, H]."""
+    return f"layer.{layer}.ffn_down"
 
 
 class DecoderGraph:
@@ -63,15 +75,10 @@ class DecoderGraph:
         ExportError: heads or layers of sizes that the operators do not take.
     """
 
-    def __init__(self, source: GgufFile, table: EmbeddingTable, max_context_tokens: int, tuning: LanguageTuning = NO_TUNING) -> None:
-        self.writer = GraphWriter(Graphs.DECODER)
-        self._source, self._tuning = source, tuning
-        self._sizes = source.sizes
-        if self._sizes.head_width % _LANES or self._sizes.feed_forward_width % TILE_ROWS:
-            raise ExportError(
-                f"{source.path} has heads of width {self._sizes.head_width} and feed-forward layers of {self._sizes.feed_forward_width}; "
-                f"multiples of {_LANES} are wanted, choose another model"
-            )
+    def __init__(self, source: DecoderSource, table: EmbeddingTable, folder: Path, max_context_tokens: int) -> None:
+        self.writer = GraphWriter(Graphs.DECODER, folder)
+        self._source, self._sizes = source, source.sizes
+        check_sizes(source.sizes, source.origin)
         self._cos, self._sin = self._rotary_tables(max_context_tokens)
         self._build(table)
 
@@ -84,15 +91,17 @@ class DecoderGraph:
                 attended, residual = (
                     self.writer.node("Gather", [value, Tensors.LOGITS_INDICES], f"{value}.rows", axis=0) for value in (attended, residual)
                 )
-            residual = self._linear(f"layer.{layer}.attn_output", attended, self._weights(layer, "attn_output"), residual=residual)
+            residual = self._linear(f"layer.{layer}.attn_output", attended, self._source.matrix(layer, "attn_output"), residual=residual)
             residual = self._feed_forward(layer, residual)
         self._head(residual, table)
 
     def _attention(self, layer: int, residual: str) -> str:
         """Queries, keys and values of the residual [S, H] -> attention over the cache, [S, num_heads * head_width]."""
         name = f"layer.{layer}.attn"
-        stacked = stack_rows([self._weights(layer, part) for part in ("attn_q", "attn_k", "attn_v")])
-        packed = self._linear(f"{name}_qkv", residual, stacked, norm=layer_tensor(layer, "attn_norm"))
+        parts = ("attn_q", "attn_k", "attn_v")
+        stacked = stack_rows([self._source.matrix(layer, part) for part in parts])
+        packed = self._linear(f"{name}_qkv", residual, stacked, norm=self._source.norm(layer, "attn_norm"))
+        packed = self._biased(f"{name}_biased", packed, [self._source.bias(layer, part) for part in parts])
         cache = [Tensors.past(layer, "key"), Tensors.past(layer, "value")]
         return self.writer.call(
             cached_attention_function(),
@@ -104,31 +113,40 @@ class DecoderGraph:
 
     def _feed_forward(self, layer: int, residual: str) -> str:
         name = f"layer.{layer}.ffn"
-        stacked = stack_rows([self._weights(layer, part) for part in ("ffn_gate", "ffn_up")])
-        product = self._linear(f"{name}_product", residual, stacked, norm=layer_tensor(layer, "ffn_norm"), gate=True)
-        return self._linear(f"{name}_down", product, self._weights(layer, "ffn_down"), residual=residual)
+        stacked = stack_rows([self._source.matrix(layer, part) for part in ("ffn_gate", "ffn_up")])
+        product = self._linear(f"{name}_product", residual, stacked, norm=self._source.norm(layer, "ffn_norm"), gate=True)
+        return self._linear(layer_output(layer), product, self._source.matrix(layer, "ffn_down"), residual=residual)
 
     def _head(self, residual: str, table: EmbeddingTable) -> None:
         """Logits [K, V] of the normed rows; a tied head reads the files of the embedding table."""
-        if HEAD in self._source:
-            self._linear(Tensors.LOGITS, residual, read_block_weights(self._source, HEAD), norm=FINAL_NORM)
+        norm, head = self._source.final_norm(), self._source.head()
+        if head is not None:
+            self._linear(Tensors.LOGITS, residual, head, norm=norm)
             return
         stored = {"head.codes": table.codes, "head.scales": table.scales}
         constants = [self.writer.constant_in_file(name, array.values, array.file_name, array.offset_bytes) for name, array in stored.items()]
-        self._block_linear(Tensors.LOGITS, residual, table.weights, [*constants, ""], norm=FINAL_NORM)
+        self._block_linear(Tensors.LOGITS, residual, table.weights, [*constants, ""], norm=norm)
 
-    def _linear(self, name: str, x: str, weights: BlockWeights, *, norm: str = "", gate: bool = False, residual: str = "") -> str:
-        """Return x [S, in] @ weights.T, [S, out], normed before if `norm` names a weight, gated and added to `residual` after."""
+    def _linear(self, name: str, x: str, weights: BlockWeights, *, norm: FloatArray | None = None, gate: bool = False, residual: str = "") -> str:
+        """Return x [S, in] @ weights.T, [S, out], normed before if there is a `norm`, gated and added to `residual` after."""
         tiled = tile(weights)
         constants = [self.writer.constant(f"{name}.codes", tiled.codes), self.writer.constant(f"{name}.scales", tiled.scales)]
         constants.append("" if tiled.minimums is None else self.writer.constant(f"{name}.minimums", tiled.minimums))
         return self._block_linear(name, x, tiled, constants, norm=norm, gate=gate, residual=residual)
 
     def _block_linear(
-        self, name: str, x: str, weights: TiledWeights, constants: list[str], *, norm: str = "", gate: bool = False, residual: str = ""
+        self,
+        name: str,
+        x: str,
+        weights: TiledWeights,
+        constants: list[str],
+        *,
+        norm: FloatArray | None = None,
+        gate: bool = False,
+        residual: str = "",
     ) -> str:
-        parts = LinearParts(bits=weights.bits, minimums=weights.minimums is not None, norm=bool(norm), gate=gate, residual=bool(residual))
-        norm_weight = self.writer.constant(f"{name}.norm_weight", self._tuning.norm(norm, self._source.dequantize(norm))) if norm else ""
+        parts = LinearParts(bits=weights.bits, minimums=weights.minimums is not None, norm=norm is not None, gate=gate, residual=bool(residual))
+        norm_weight = "" if norm is None else self.writer.constant(f"{name}.norm_weight", norm)
         return self.writer.call(
             block_linear_function(parts),
             _without_trailing_gaps([x, *constants, norm_weight, residual]),
@@ -140,15 +158,16 @@ class DecoderGraph:
             activation="silu_gate" if gate else "none",
         )
 
-    def _weights(self, layer: int, part: str) -> BlockWeights:
-        return layer_weights(self._source, layer, part, self._tuning)
+    def _biased(self, name: str, x: str, biases: list[FloatArray | None]) -> str:
+        present = [bias for bias in biases if bias is not None]
+        return self.writer.node("Add", [x, self.writer.constant(f"{name}.bias", np.concatenate(present))], name) if present else x
 
     def _rotary_tables(self, max_context_tokens: int) -> tuple[str, str]:
-        """Cosines and sines [max_context_tokens, head_width / 2], in float64 until the end: float32 angles err by about 1e-4 at position 2000."""
-        width = self._sizes.head_width
-        angles = np.outer(np.arange(max_context_tokens), self._sizes.rope_base ** (-np.arange(0, width, 2) / width))
-        tables = {"rotary.cos": np.cos(angles), "rotary.sin": np.sin(angles)}
-        cos, sin = (self.writer.constant(name, values.astype(np.float32)) for name, values in tables.items())
+        """Cosines and sines [max_context_tokens, head_width / 2]: constants, or inputs where positions have three parts."""
+        if self._sizes.rotary_sections:
+            return Tensors.ROTARY_COSINES, Tensors.ROTARY_SINES
+        tables = dict(zip(("rotary.cos", "rotary.sin"), self._source.rotary_tables(max_context_tokens), strict=True))
+        cos, sin = (self.writer.constant(name, values) for name, values in tables.items())
         return cos, sin
 
 

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from redvillm.errors import ExportError
-from redvillm.export.gguf import EMBEDDING, GgufFile
-from redvillm.export.quantization import TiledWeights, read_block_weights, tile
+from redvillm.export.quantization import BlockWeights, TiledWeights, tile
 from redvillm.files import atomic_file
 from redvillm.manifest import Files
 
@@ -35,16 +33,12 @@ class EmbeddingTable:
     scales: StoredArray
 
 
-def write_embeddings(source: GgufFile, folder: Path) -> EmbeddingTable:
-    """Write the embedding table of a GGUF file into `folder`.
+def write_embeddings(weights: BlockWeights, folder: Path) -> EmbeddingTable:
+    """Write an embedding table in 8 bits into `folder`.
 
     Raises:
-        ExportError: the table is not stored as Q8_0.
         StorageError: the disk is full or not writable.
     """
-    weights = read_block_weights(source, EMBEDDING)
-    if weights.bits != 8:
-        raise ExportError(f"{source.path}: {EMBEDDING} is stored as {source.quantization(EMBEDDING)}, Q8_0 is wanted; choose such a file")
     tiled = tile(weights)
     codes = _write_array(folder, Files.EMBEDDING_CODES, tiled.codes)
     return EmbeddingTable(tiled, codes, _write_array(folder, Files.EMBEDDING_SCALES, tiled.scales))

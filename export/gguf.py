@@ -4,7 +4,6 @@ Knows the GGUF container, its tensor names and how llama.cpp stores query and ke
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import ExportError
+from redvillm.export.decoder_sizes import DecoderSizes
 
 FloatArray = npt.NDArray[np.float32]
 EMBEDDING = "token_embd.weight"
 FINAL_NORM = "output_norm.weight"
 ROTATED_PARTS = ("attn_q", "attn_k")  # rows in the order of `rotate_half_order`
 HEAD = "output.weight"  # absent when the head is tied to the embedding
-
-
-@dataclass(frozen=True, kw_only=True)
-class LlamaSizes:
-    """Sizes and constants of a Llama decoder."""
-
-    num_layers: int
-    width: int
-    feed_forward_width: int
-    num_heads: int
-    num_kv_heads: int
-    head_width: int
-    vocabulary_size: int
-    max_context_tokens: int
-    rope_base: float
-    norm_epsilon: float
 
 
 class GgufFile:
@@ -94,7 +78,7 @@ class GgufFile:
         except KeyError:
             raise ExportError(f"{self.path} lacks the tensor {name!r}; convert the model to GGUF again") from None
 
-    def _read_sizes(self) -> LlamaSizes:
+    def _read_sizes(self) -> DecoderSizes:
         num_heads = int(self.metadata("llama.attention.head_count"))
         width = int(self.metadata("llama.embedding_length"))
         head_width = int(self.metadata("llama.attention.key_length", width // num_heads))
@@ -102,7 +86,7 @@ class GgufFile:
             raise ExportError(f"{self.path} rotates a part of each head, rotation of whole heads is wanted; choose another model")
         if "rope_freqs.weight" in self or "llama.rope.scaling.type" in self._reader.fields:
             raise ExportError(f"{self.path} scales its rotary embeddings, plain ones are wanted; choose another model")
-        return LlamaSizes(
+        return DecoderSizes(
             num_layers=int(self.metadata("llama.block_count")),
             width=width,
             feed_forward_width=int(self.metadata("llama.feed_forward_length")),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from redvillm.files import atomic_file
+from redvillm.files import atomic_file, storage_errors
 from redvillm.manifest import GraphSpec, TensorSpec
 
 _OPSET = 21
@@ -20,15 +20,19 @@ _PAGE_BYTES = 4096  # external data is mapped by pages; smaller constants stay i
 
 
 class GraphWriter:
-    """Collects nodes and constants, then writes `NAME.onnx` and `NAME.onnx.data`."""
+    """Writes `NAME.onnx.data` as constants are added, so that no more than one of them is in memory, and `NAME.onnx` at the end.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    A folder in which this was broken off is of no use: bundles are written into a folder that gets its name when it is complete.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
         self._nodes: list[onnx.NodeProto] = []
         self._functions: dict[str, onnx.FunctionProto] = {}
         self._constants: list[onnx.TensorProto] = []
-        self._data: list[tuple[int, npt.NDArray[Any]]] = []
         self._data_bytes = 0
+        self._data_path = folder / f"{name}.data"
+        self._data_path.write_bytes(b"")
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
         """Add a constant; return its name."""
@@ -36,7 +40,9 @@ class GraphWriter:
             self._constants.append(helper.make_tensor(name, _type(values), values.shape, values.tobytes(), raw=True))
             return name
         offset = -(-self._data_bytes // _PAGE_BYTES) * _PAGE_BYTES
-        self._data.append((offset, values))
+        with storage_errors(self._data_path), self._data_path.open("r+b") as stream:
+            stream.seek(offset)
+            stream.write(np.ascontiguousarray(values).data)
         self._data_bytes = offset + values.nbytes
         return self.constant_in_file(name, values, f"{self._name}.data", offset)
 
@@ -59,8 +65,8 @@ class GraphWriter:
         self._functions.setdefault(function.name, function)
         return self.node(function.name, inputs, output, domain=function.domain, **attributes)
 
-    def write(self, folder: Path, spec: GraphSpec) -> None:
-        """Write both files into `folder`.
+    def write(self, spec: GraphSpec) -> None:
+        """Write the graph; its data are written already.
 
         Raises:
             StorageError: the disk is full or not writable.
@@ -71,11 +77,7 @@ class GraphWriter:
         domains = dict.fromkeys(["com.microsoft", *(function.domain for function in functions)])
         opsets = [helper.make_opsetid("", _OPSET), *(helper.make_opsetid(domain, 1) for domain in domains)]
         model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=_IR_VERSION, producer_name="redvillm")
-        with atomic_file(folder / f"{self._name}.data") as temporary, temporary.open("wb") as stream:
-            for offset, values in self._data:
-                stream.seek(offset)
-                stream.write(np.ascontiguousarray(values).data)
-        with atomic_file(folder / self._name) as temporary:
+        with atomic_file(self._folder / self._name) as temporary:
             temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -11,21 +11,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, LlamaSizes, layer_tensor, rotate_half_order
+from redvillm.export.decoder_sizes import DecoderSizes
+from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, layer_tensor, rotate_half_order
+from redvillm.export.layer_parts import PARTS
 from redvillm.export.quantization import BLOCK
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
-
-PARTS = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 
 
 def load_llama(path: Path, dtype: torch.dtype = torch.float32, *, tuning: LanguageTuning = NO_TUNING) -> LlamaForCausalLM:
@@ -44,7 +34,7 @@ def load_llama(path: Path, dtype: torch.dtype = torch.float32, *, tuning: Langua
     return model.eval().requires_grad_(False)
 
 
-def _config(sizes: LlamaSizes, *, tied: bool) -> LlamaConfig:
+def _config(sizes: DecoderSizes, *, tied: bool) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=sizes.vocabulary_size,
         hidden_size=sizes.width,

@@ -10,9 +10,14 @@ from redvillm import zoo
 from redvillm.errors import ExportError
 from redvillm.export.adapter import Adapter, load_adapter, load_tuning
 from redvillm.export.efficientnet import IMAGE_SIZE, EfficientNetLite0, load_efficientnet_lite0
+from redvillm.export.gguf_source import GgufSource
+from redvillm.export.llama import load_llama
+from redvillm.export.plan import BundlePlan
+from redvillm.export.reference_language import ReferenceLanguage
+from redvillm.export.tokenizer import read_prompt
 from redvillm.export.tuning import LanguageTuning
 from redvillm.files import sha256_of
-from redvillm.manifest import WeightOrigin
+from redvillm.manifest import FitSpec, WeightOrigin
 
 FAMILY = "redvillm-nano"
 SYSTEM_PROMPT = "You see a video."
@@ -38,6 +43,11 @@ class NanoVision:
     adapter: Adapter
     tuning: LanguageTuning
     image_size: int = IMAGE_SIZE
+
+    @property
+    def fit(self) -> FitSpec:
+        """Frames are squashed, so that nothing at the border is lost."""
+        return FitSpec.square(self.image_size)
 
 
 def locate_sources(model: zoo.Model, own_adapter: Path | None = None) -> NanoSources:
@@ -68,3 +78,31 @@ def load_vision(sources: NanoSources) -> NanoVision:
         ExportError: a file is not what it should be, or their widths differ.
     """
     return NanoVision(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter), load_tuning(sources.adapter))
+
+
+def nano_plan(model: zoo.Model, own_adapter: Path | None = None) -> BundlePlan:
+    """Return the plan of the bundle of a model of the zoo, perhaps with the user's own adapter. Its LLM is quantized already, and stays as it is.
+
+    Raises:
+        FetchError: a weight has not been fetched.
+        ExportError: a file is not what it should be.
+    """
+    sources = locate_sources(model, own_adapter)
+    vision = load_vision(sources)
+    tokenizer_json, prompt = read_prompt(sources.llm, SYSTEM_PROMPT)
+    llm = load_llama(sources.llm, tuning=vision.tuning)
+    return BundlePlan(
+        name=model.name,
+        family=FAMILY,
+        encoder=vision.encoder,
+        adapter=vision.adapter,
+        fit=vision.fit,
+        prompt=prompt,
+        tokenizer_json=tokenizer_json,
+        source=GgufSource(sources.llm, vision.tuning),
+        decoder_precision="int4 weights, float16 cache",
+        language=ReferenceLanguage(llm.model, llm.lm_head),
+        origins=sources.origins,
+        max_frames=MAX_FRAMES,
+        max_context_tokens=MAX_CONTEXT_TOKENS,
+    )

@@ -1,6 +1,6 @@
 """The modules of a graph in float16, for engines that compute in it: TensorRT's networks are strongly typed, so the graph has to say so.
 
-    export_video(in_float16(encoder), in_float16(adapter), image_size, path)
+    export_video(in_float16(encoder), in_float16(adapter), fit, path)
 
 Pixels stay uint8 and are exact in float16 after normalisation; visual tokens leave as float32. Knows torch modules; does not know what they compute.
 """

@@ -8,7 +8,9 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from redvillm.errors import ExportError
+from redvillm.export.chat_template import text_prompt
 from redvillm.export.gguf import GgufFile
+from redvillm.manifest import PromptSpec
 
 _CONTROL, _USER_DEFINED = 3, 4  # token types of GGUF
 _END_OF_TURN = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>")
@@ -33,6 +35,16 @@ def read_tokenizer(path: Path) -> tuple[str, str, tuple[int, ...]]:
     if tokenizer.get_vocab_size() != len(tokens):
         raise ExportError(f"{path} lists a token twice in its vocabulary; convert the model to GGUF again")
     return tokenizer.to_str(), source.metadata("tokenizer.chat_template"), _stop_ids(source, tokens, types)
+
+
+def read_prompt(path: Path, system: str) -> tuple[str, PromptSpec]:
+    """Return tokenizer.json and the prompt that the file's own chat template makes of a video, with a system message.
+
+    Raises:
+        ExportError: as `read_tokenizer`, or a chat template that cannot be used.
+    """
+    tokenizer_json, chat_template, stop_token_ids = read_tokenizer(path)
+    return tokenizer_json, text_prompt(chat_template, system, stop_token_ids)
 
 
 def end_of_turn(path: Path) -> int:

@@ -20,6 +20,7 @@ from redvillm.manifest import GraphSpec, TensorSpec
 _OPSET = 20
 _PRODUCER = "redvillm"
 _MAX_DYNAMIC_SIZE = 4096
+_MAX_FILE_BYTES = 1 << 30  # protobuf ends at 2 GB
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,16 @@ def export_graph(
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"{path.name} is not a valid graph: {error}") from error
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_graph(model, path)
     return describe_graph(model.graph)
+
+
+def write_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Write a graph; weights that one file of protobuf cannot hold go into NAME.onnx.data beside it."""
+    if model.ByteSize() < _MAX_FILE_BYTES:
+        path.write_bytes(model.SerializeToString(deterministic=True))
+        return
+    onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=f"{path.name}.data", size_threshold=4096)
 
 
 def describe_graph(graph: onnx.GraphProto) -> GraphSpec:

@@ -1,4 +1,4 @@
-"""Reading a clip for an offline question: evenly spread frames, squashed, in one sequential pass without seeking.
+"""Reading a clip for an offline question: evenly spread frames, fitted, in one sequential pass without seeking.
 
 Skipped frames are grabbed and not converted. The clip's header is a plan, not the truth: the pass goes to the end and tells the
 true extent. Knows files and sampling; does not know the encoder.
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from redvillm.errors import SourceFormatError
+from redvillm.manifest import FitSpec
 from redvillm.runtime.frame import Frame, Pixels, check_pixels
 from redvillm.runtime.opencv import DEFAULT_FRAMES_PER_S, Capture
-from redvillm.runtime.preprocess import squash
+from redvillm.runtime.preprocess import fit_frame
 from redvillm.runtime.sampler import SpreadSampler, TimeSampler
 from redvillm.runtime.source import SourceLimits, is_cut_short
 from redvillm.runtime.source_file import open_clip
@@ -24,7 +25,7 @@ from redvillm.runtime.trace_format import TRACE_SUFFIX
 
 @dataclass(frozen=True, eq=False)
 class SampledFrame:
-    """A frame of the clip; `pixels` is squashed, uint8 [size, size, 3] RGB.
+    """A frame of the clip; `pixels` is fitted, uint8 [height, width, 3] RGB.
 
     `time_s` is its time in the clip, `decoded_s` when it was decoded (clock of `time.perf_counter`); None where the clip has no times.
     """
@@ -56,11 +57,11 @@ class ClipPass:
 
     extent: ClipExtent
 
-    def __init__(self, path: Path, *, num_frames: int, size: int, plan_duration_s: float | None, stopwatch: Stopwatch) -> None:
+    def __init__(self, path: Path, *, num_frames: int, fit: FitSpec, plan_duration_s: float | None, stopwatch: Stopwatch) -> None:
         """`plan_duration_s` None plans with the header's duration; a header without one gives no frames, only the extent."""
         self._path = path
         self._num_frames = num_frames
-        self._size = size
+        self._fit = fit
         self._plan_duration_s = plan_duration_s
         self._stopwatch = stopwatch
 
@@ -112,7 +113,7 @@ class ClipPass:
             return None
         decoded_s = time.perf_counter()
         with self._stopwatch.measure("preprocess"):
-            return SampledFrame(index, time_s, decoded_s, squash(Frame(pixels, 0.0, time_s, is_bgr=True), self._size))
+            return SampledFrame(index, time_s, decoded_s, fit_frame(Frame(pixels, 0.0, time_s, is_bgr=True), self._fit))
 
 
 def no_frame_error(path: Path) -> SourceFormatError:
@@ -125,7 +126,7 @@ def plan_was_wrong(plan_duration_s: float | None, extent: ClipExtent, num_frames
     return plan_duration_s is None or abs(plan_duration_s - extent.duration_s) > extent.duration_s / (2 * num_frames)
 
 
-def sample_frames(frames: Iterable[Any], *, num_frames: int, size: int, stopwatch: Stopwatch) -> tuple[list[SampledFrame], int]:
+def sample_frames(frames: Iterable[Any], *, num_frames: int, fit: FitSpec, stopwatch: Stopwatch) -> tuple[list[SampledFrame], int]:
     """Return evenly spread frames of an iterable of unknown length, and how many it gave.
 
     Raises:
@@ -138,7 +139,7 @@ def sample_frames(frames: Iterable[Any], *, num_frames: int, size: int, stopwatc
             spread.skip()
             continue
         with stopwatch.measure("preprocess"):
-            spread.keep(squash(Frame(pixels, 0.0), size))
+            spread.keep(fit_frame(Frame(pixels, 0.0), fit))
     if not spread.count:
         raise SourceFormatError("the iterator gave no frame; give at least one, uint8 [height, width, 3], RGB")
     return [SampledFrame(index, None, None, pixels) for index, pixels in spread.chosen()], spread.count

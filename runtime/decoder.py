@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import ContextOverflowError, OptionsError
-from redvillm.manifest import Dimensions, Tensors
+from redvillm.manifest import PLAIN_ROTARY, Dimensions, RotarySpec, Tensors
+from redvillm.runtime.rotary_cache import RotaryCache
 from redvillm.runtime.session import Session
 
 FloatArray = npt.NDArray[np.float32]
@@ -22,13 +23,14 @@ _KINDS: tuple[Literal["key"], Literal["value"]] = ("key", "value")
 class Decoder:
     """decoder.onnx with its cache."""
 
-    def __init__(self, session: Session, dimensions: Dimensions, max_context_tokens: int) -> None:
+    def __init__(self, session: Session, dimensions: Dimensions, max_context_tokens: int, rotary: RotarySpec = PLAIN_ROTARY) -> None:
         """Allocate a cache of C = `max_context_tokens` positions, at most as many as the graph was exported for."""
         self.max_context_tokens = max_context_tokens
         self._session = session
         self._width = dimensions.llm_width
         self._vocabulary_size = dimensions.vocabulary_size
         self._length = 0
+        self._rotary = RotaryCache(rotary, max_context_tokens, dimensions.head_width) if rotary.sections else None
         self._binding = session.bind()
         shape = (1, dimensions.num_kv_heads, max_context_tokens, dimensions.head_width)
         places = [(layer, kind) for layer in range(dimensions.num_layers) for kind in _KINDS]
@@ -62,14 +64,17 @@ class Decoder:
             raise OptionsError(f"positions up to {length} cannot be copied from a cache of {other.length} to one of {self._length}")
         for target, source in zip(self._cache, other._cache, strict=True):
             target[:, :, self._length : length] = source[:, :, self._length : length]
+        if self._rotary is not None and other._rotary is not None:
+            self._rotary.copy(other._rotary, self._length, length)
         self._length = length
 
-    def forward(self, embeddings: FloatArray, logits_rows: Sequence[int]) -> FloatArray:
+    def forward(self, embeddings: FloatArray, logits_rows: Sequence[int], *, window_start: int | None = None) -> FloatArray:
         """Append positions and return the logits of some of them.
 
         Args:
             embeddings: float32 [S, H], S >= 1.
             logits_rows: K positions within S; empty when no logits are wanted.
+            window_start: of visual tokens, where in the cache the tokens of their window begin; None for text.
 
         Returns:
             Logits, float32 [K, V].
@@ -88,6 +93,8 @@ class Decoder:
             Tensors.LAST_POSITION: np.array([length - 1], dtype=np.int32),
             Tensors.SEQUENCE_LENGTH: np.array(length, dtype=np.int32),
         }
+        if self._rotary is not None:
+            feeds |= self._rotary.extended(self._length, length, window_start)
         for name, value in feeds.items():
             self._binding.bind_cpu_input(name, value)
         self._binding.bind_output(Tensors.LOGITS, "cpu", 0, np.float32, logits.shape, logits.ctypes.data)

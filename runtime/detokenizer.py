@@ -1,10 +1,12 @@
 """Streaming tokens into text without broken characters.
 
-A token of byte-level BPE is a run of bytes that may begin or end inside a character. Bytes of an unfinished character are held back until it is
-finished or cannot be any more; what is invalid becomes U+FFFD, as in decoding the whole. Knows the tokenizer; does not know the decoder.
+A token of byte-level BPE is a run of bytes that may begin or end inside a character; a token of SentencePiece with byte fallback (the Llama family)
+is text, with a mark for each space, or one byte. Bytes of an unfinished character are held back until it is finished or cannot be any more; what is
+invalid becomes U+FFFD, as in decoding the whole. Knows the tokenizer; does not know the decoder.
 """
 
 import codecs
+import re
 
 from tokenizers import Tokenizer, decoders
 
@@ -19,19 +21,23 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTES = _byte_alphabet()
+_SPACE_MARK = "\u2581"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 class Detokenizer:
     """Turns the tokens of one answer into text; special tokens give none."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Take a byte-level BPE tokenizer.
+        """Take a tokenizer of byte-level BPE, or of SentencePiece with byte fallback.
 
         Raises:
             BundleFileError: the tokenizer is of another kind.
         """
-        if not isinstance(tokenizer.decoder, decoders.ByteLevel):
-            raise BundleFileError("the tokenizer is not byte-level BPE; export the bundle again")
+        self._is_byte_level = isinstance(tokenizer.decoder, decoders.ByteLevel)
+        if not self._is_byte_level and not _is_sentence_piece(tokenizer.decoder):
+            raise BundleFileError("the tokenizer is neither byte-level BPE nor SentencePiece with byte fallback; export the bundle again")
+        self._drops_space = not self._is_byte_level and tokenizer.decoder.decode([f"{_SPACE_MARK}a"]) == "a"
         self._tokenizer = tokenizer
         self._special_ids = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -48,6 +54,22 @@ class Detokenizer:
         token = None if token_id in self._special_ids else self._tokenizer.id_to_token(token_id)
         if token is None:
             return b""
+        if not self._is_byte_level:
+            return self._bytes_of_piece(token)
         if all(character in _BYTES for character in token):
             return bytes(_BYTES[character] for character in token)
         return token.encode("utf-8")  # an added token is stored as plain text
+
+    def _bytes_of_piece(self, token: str) -> bytes:
+        if (byte := _BYTE_TOKEN.fullmatch(token)) is not None:
+            self._drops_space = False
+            return bytes([int(byte[1], 16)])
+        text = token.replace(_SPACE_MARK, " ")
+        if self._drops_space and text:  # the space that a text is begun with
+            self._drops_space = False
+            text = text.removeprefix(" ")
+        return text.encode("utf-8")
+
+
+def _is_sentence_piece(decoder: decoders.Decoder | None) -> bool:
+    return decoder is not None and decoder.decode(["a", f"{_SPACE_MARK}b", "<0x43>"]) == "a bC"

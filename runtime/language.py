@@ -76,11 +76,11 @@ class LanguageModel:
                 f"a decoder exported for target {manifest.target!r} cannot be run by this version; legal targets are {', '.join(_PROVIDERS)}"
             )
         self._session = open_session(folder / Graphs.DECODER, provider=_PROVIDERS[manifest.target], threads=threads, spinning=True)
-        decoders = (Decoder(self._session, dimensions, capacity) for _ in range(2))
+        decoders = (Decoder(self._session, dimensions, capacity, manifest.rotary) for _ in range(2))
         self._prefixes = PrefixCache(*decoders)
         self._max_context_tokens = capacity
         self._embeddings = EmbeddingTable(folder, dimensions)
-        self._prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, manifest.prompt.system)
+        self._prompt = Prompt.from_file(folder / Files.TOKENIZER, manifest.prompt)
         self._stop_ids = list(manifest.prompt.stop_token_ids)
         self._system = self._embeddings.lookup(self._prompt.prefix_ids)
         self._num_visual_tokens: int | None = None

@@ -23,6 +23,7 @@ from redvillm.runtime.language import LanguageModel
 from redvillm.runtime.language_worker import LanguageWorker
 from redvillm.runtime.memory import ChunkMemory
 from redvillm.runtime.options import GenerationOptions
+from redvillm.runtime.preprocess import check_filter
 from redvillm.runtime.session import open_session
 from redvillm.runtime.source import make_source
 from redvillm.runtime.stream import LiveStream
@@ -48,11 +49,12 @@ class Model:
         """
         folder, self._manifest = bundle.folder, bundle.manifest
         dimensions = self._manifest.dimensions
+        check_filter(self._manifest.frames)
         vision = open_vision_session(folder / Graphs.VISION, backend=vision_backend, threads=threads)
         self._vision_provider = vision.provider
         self._encoder = VisionEncoder(vision, dimensions)
         self._aligner = Aligner(open_session(folder / Graphs.ALIGN, threads=threads), dimensions, self._manifest.graphs[Graphs.ALIGN])
-        self._watcher = Watcher(self._encoder, self._aligner, KernelClipPool(dimensions.num_motion_tokens), dimensions.image_size)
+        self._watcher = Watcher(self._encoder, self._aligner, KernelClipPool(dimensions.num_motion_tokens), self._manifest.frames)
         self._worker = LanguageWorker(LanguageModel(folder, self._manifest, threads=threads, max_context_tokens=dimensions.max_context_tokens))
         self._streams: weakref.WeakSet[LiveStream] = weakref.WeakSet()
         self._closer = weakref.finalize(self, self._worker.close)  # also before the interpreter ends, while its threads still live
@@ -156,7 +158,7 @@ class Model:
             gate=_make_gate(options),
             aligner=self._aligner,
             worker=self._worker,
-            image_size=dimensions.image_size,
+            fit=self._manifest.frames,
             max_frames=dimensions.num_frames,
         )
         self._streams.add(stream)

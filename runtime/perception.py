@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 
 from redvillm.errors import BackendError, RedvillmError
+from redvillm.manifest import FitSpec
 from redvillm.runtime.drops import DropReason, FrameLedger
 from redvillm.runtime.frame import Frame
 from redvillm.runtime.gate import Gate, Verdict
 from redvillm.runtime.health import SourceHealth
 from redvillm.runtime.meter import RateMeter
-from redvillm.runtime.preprocess import squash
+from redvillm.runtime.preprocess import fit_frame
 from redvillm.runtime.sampler import EARLY
 from redvillm.runtime.slot import FrameSlot
 from redvillm.runtime.timings import Stopwatch
@@ -35,7 +36,7 @@ class PerceptionThread:
         encoder: FrameEncoder,
         window: Window,
         gate: Gate,
-        image_size: int,
+        fit: FitSpec,
         rate_hz: float,
         max_age_s: float,
         idle_rate_hz: float = math.inf,
@@ -53,7 +54,7 @@ class PerceptionThread:
         self._encoder = encoder
         self._window = window
         self._gate = gate
-        self._image_size = image_size
+        self._fit = fit
         self._period_s = 1.0 / rate_hz
         self._idle_period_s = max(self._period_s, 1.0 / idle_rate_hz)
         self._max_age_s = max_age_s
@@ -145,7 +146,7 @@ class PerceptionThread:
             return False
         stopwatch = Stopwatch()
         with stopwatch.measure("preprocess"):
-            pixels = squash(frame, self._image_size)
+            pixels = fit_frame(frame, self._fit)
         with stopwatch.measure("encode"):
             features = self._encoder.encode(pixels[None])[0]
         snapshot = self._window.push(features, frame, stopwatch, is_alike=verdict is Verdict.REFRESH)

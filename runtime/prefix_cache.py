@@ -60,10 +60,11 @@ class PrefixCache:
         back = self._back
         self._take_over(segments)
         for segment in segments[len(back.segments) :]:
+            window_start = back.decoder.length if back.segments else None  # the first segment is text
             for start in range(0, len(segment), PREFILL_SLICE_TOKENS):
                 if should_cancel():
                     return False
-                back.decoder.forward(segment[start : start + PREFILL_SLICE_TOKENS], [])
+                back.decoder.forward(segment[start : start + PREFILL_SLICE_TOKENS], [], window_start=window_start)
             back.segments.append(segment)
             back.ends.append(back.decoder.length)
         self._front, self._back = back, self._front

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from redvillm.errors import ContextOverflowError, OptionsError, RedvillmError, SourceNotFoundError, StreamClosedError
+from redvillm.manifest import FitSpec
 from redvillm.runtime.alert import Alert, AlertEvent, AlertOptions
 from redvillm.runtime.answer import Answer
 from redvillm.runtime.capture import CaptureThread
@@ -52,7 +53,7 @@ class LiveStream:
         gate: Gate,
         aligner: Aligner,
         worker: LanguageWorker,
-        image_size: int,
+        fit: FitSpec,
         max_frames: int,
     ) -> None:
         """Open the source and start watching.
@@ -95,7 +96,7 @@ class LiveStream:
             encoder=encoder,
             window=window,
             gate=gate,
-            image_size=image_size,
+            fit=fit,
             rate_hz=options.rate_hz if by_wall else math.inf,
             max_age_s=options.max_age_s if by_wall else math.inf,
             idle_rate_hz=options.idle_rate_hz if by_wall else math.inf,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import OptionsError
+from redvillm.manifest import FitSpec
 from redvillm.runtime.clip import ClipExtent, ClipPass, SampledFrame, no_frame_error, plan_was_wrong, sample_frames
 from redvillm.runtime.evidence import Evidence, Grounds, VisualPrefix
 from redvillm.runtime.prefetch import run_ahead
@@ -41,11 +42,11 @@ class ClipAligner(Protocol):
 class Watcher:
     """Turns clips into grounds for questions. Keeps nothing between clips."""
 
-    def __init__(self, encoder: FrameEncoder, aligner: ClipAligner, pool: ClipPool, image_size: int) -> None:
+    def __init__(self, encoder: FrameEncoder, aligner: ClipAligner, pool: ClipPool, fit: FitSpec) -> None:
         self._encoder = encoder
         self._aligner = aligner
         self._pool = pool
-        self._image_size = image_size
+        self._fit = fit
 
     def watch(self, clip: str | os.PathLike[str] | Iterable[Any], num_frames: int) -> Grounds:
         """Watch a video file or a trace, or frames uint8 [height, width, 3] RGB, through at most `num_frames` evenly spread frames.
@@ -96,7 +97,7 @@ class Watcher:
     def _pass(
         self, path: Path, num_frames: int, plan_duration_s: float | None, known: dict[int, Features], stopwatch: Stopwatch
     ) -> tuple[list[SampledFrame], ClipExtent, float | None]:
-        frames = ClipPass(path, num_frames=num_frames, size=self._image_size, plan_duration_s=plan_duration_s, stopwatch=stopwatch)
+        frames = ClipPass(path, num_frames=num_frames, fit=self._fit, plan_duration_s=plan_duration_s, stopwatch=stopwatch)
         chosen: list[SampledFrame] = []
         ahead = run_ahead(frames, _BATCH_FRAMES)
         try:
@@ -108,7 +109,7 @@ class Watcher:
         return chosen, frames.extent, frames.plan_duration_s
 
     def _watch_frames(self, frames: Iterable[Any], num_frames: int, stopwatch: Stopwatch) -> tuple[Features, Evidence]:
-        chosen, count = sample_frames(frames, num_frames=num_frames, size=self._image_size, stopwatch=stopwatch)
+        chosen, count = sample_frames(frames, num_frames=num_frames, fit=self._fit, stopwatch=stopwatch)
         known: dict[int, Features] = {}
         for first in range(0, len(chosen), _BATCH_FRAMES):
             self._encode(chosen[first : first + _BATCH_FRAMES], known, stopwatch)

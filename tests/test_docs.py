@@ -68,6 +68,13 @@ def write_trace(path: Path) -> None:
     writer.close()
 
 
+def write_checkpoint(folder: Path) -> Path:
+    """Write an Image LLM with random weights."""
+    import tiny_checkpoints
+
+    return tiny_checkpoints.write(folder, "idefics3")
+
+
 @pytest.mark.bundle
 @pytest.mark.network
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not any(re.search(pattern, command) for pattern in NOT_RUN)])
@@ -78,6 +85,8 @@ def test_a_shown_command_runs(command, real_bundle, fetch_real, tmp_path):
     (cache / "bundles" / "redvillm-nano-cpu").symlink_to(real_bundle)
     (cache / "clips").symlink_to(clip.parent)
     words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=real_bundle) for word in shlex.split(command)[1:]]
+    if "CHECKPOINT" in words:
+        words[words.index("CHECKPOINT")] = str(write_checkpoint(tmp_path / "checkpoint"))
     if ENDLESS.match(command):
         words += ["--duration", "3s"]
     if "walk.rvtrace" in command and "--record" not in command:

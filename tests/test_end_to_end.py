@@ -7,7 +7,7 @@ import pytest
 
 import redvillm
 from redvillm.kernels.ort_library import ort_library_path
-from redvillm.manifest import Graphs, Tensors
+from redvillm.manifest import FitSpec, Graphs, Tensors
 from redvillm.runtime.clip import ClipPass
 from redvillm.runtime.language import LanguageModel
 from redvillm.runtime.options import GenerationOptions
@@ -55,7 +55,7 @@ def test_answers_depend_on_the_picture(model, clip, fetch_real):
 
 
 def test_the_streaming_path_equals_the_graph_of_the_whole_clip(model, real_bundle, clip):
-    reader = ClipPass(clip, num_frames=NUM_FRAMES, size=224, plan_duration_s=None, stopwatch=Stopwatch())
+    reader = ClipPass(clip, num_frames=NUM_FRAMES, fit=FitSpec.square(224), plan_duration_s=None, stopwatch=Stopwatch())
     pixels = np.stack([frame.pixels for frame in reader])
     session = open_session(real_bundle / Graphs.VIDEO)
     assert session.pooling_kernel == (CUSTOM_KERNEL if ort_library_path() else FUNCTION_BODY)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from redvillm.export.efficientnet import IMAGE_SIZE, load_efficientnet_lite0
 from redvillm.export.vision import export_vision
-from redvillm.manifest import Tensors
+from redvillm.manifest import FitSpec, Tensors
 from redvillm.training.features import Encoder
 
 _BATCH = 8
@@ -22,7 +22,7 @@ def open_encoder(checkpoint: Path, run: Path, threads: int) -> Encoder:
     graph = run / "vision.onnx"
     if not graph.exists():
         run.mkdir(parents=True, exist_ok=True)
-        export_vision(load_efficientnet_lite0(checkpoint), IMAGE_SIZE, graph)
+        export_vision(load_efficientnet_lite0(checkpoint), FitSpec.square(IMAGE_SIZE), graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from redvillm.export.gguf import FINAL_NORM, layer_tensor
-from redvillm.export.llama import PARTS
+from redvillm.export.layer_parts import PARTS
 from redvillm.export.quantization import BLOCK
 from redvillm.export.tuning import TUNED_KINDS, FloatArray, LanguageTuning
 

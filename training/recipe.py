@@ -20,7 +20,7 @@ from redvillm.export.adapter import Adapter, AdapterOptions, load_adapter, load_
 from redvillm.export.efficientnet import FEATURE_WIDTH, GRID_SIZE, IMAGE_SIZE
 from redvillm.export.llama import load_llama
 from redvillm.export.pooling import pool_streams
-from redvillm.export.tokenizer import end_of_turn, read_tokenizer
+from redvillm.export.tokenizer import end_of_turn, read_prompt
 from redvillm.export.tuning import LanguageTuning
 from redvillm.files import atomic_file
 from redvillm.prompt import Prompt
@@ -86,8 +86,7 @@ def prepare(options: TrainingOptions) -> Recipe:
         open_encoder(options.vision_checkpoint, options.run, options.threads),
         (GRID_SIZE * GRID_SIZE, FEATURE_WIDTH),
     )
-    tokenizer_json, chat_template, _ = read_tokenizer(options.language_checkpoint)
-    prompt = Prompt(tokenizer_json, chat_template, SYSTEM_PROMPT)
+    prompt = Prompt(*read_prompt(options.language_checkpoint, SYSTEM_PROMPT))
     llm = load_llama(options.language_checkpoint, torch.bfloat16)
     use_float32_attention(llm)
     record_run(options)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redvillm.errors import SourceFormatError
-from redvillm.manifest import Graphs
+from redvillm.manifest import FitSpec, Graphs
 from redvillm.runtime.bundle import open_bundle
 from redvillm.runtime.clip import ClipPass
 from redvillm.runtime.clip_pool import KernelClipPool
@@ -41,7 +41,7 @@ class Engine:
         dimensions = self.manifest.dimensions
         encoder = VisionEncoder(open_vision_session(folder / Graphs.VISION, threads=threads), dimensions)
         aligner = Aligner(open_session(folder / Graphs.ALIGN, threads=threads), dimensions, self.manifest.graphs[Graphs.ALIGN])
-        self._watcher = Watcher(encoder, aligner, KernelClipPool(dimensions.num_motion_tokens), dimensions.image_size)
+        self._watcher = Watcher(encoder, aligner, KernelClipPool(dimensions.num_motion_tokens), self.manifest.frames)
         self._language = LanguageModel(folder, self.manifest, threads=threads, max_context_tokens=dimensions.max_context_tokens)
         self._num_frames = num_frames or dimensions.num_frames
         self._options = GenerationOptions(max_new_tokens=max_new_tokens)
@@ -62,8 +62,8 @@ class Engine:
         return self._watcher.watch(clip, self._num_frames).prefix
 
     def frames(self, path: Path) -> Iterator[Pixels]:
-        """Yield the frames of a video file that `watch` would look at, squashed."""
-        return clip_frames(path, self._num_frames, self.manifest.dimensions.image_size)
+        """Yield the frames of a video file that `watch` would look at, fitted."""
+        return clip_frames(path, self._num_frames, self.manifest.frames)
 
     def answer(self, prefix: VisualPrefix, question: str) -> str:
         """Answer greedily."""
@@ -82,9 +82,9 @@ class Engine:
             self._loaded = prefix
 
 
-def clip_frames(path: Path, num_frames: int, size: int) -> Iterator[Pixels]:
-    """Yield at most `num_frames` frames of a video file, evenly spread, squashed to `size` pixels."""
-    for frame in ClipPass(path, num_frames=num_frames, size=size, plan_duration_s=None, stopwatch=Stopwatch()):
+def clip_frames(path: Path, num_frames: int, fit: FitSpec) -> Iterator[Pixels]:
+    """Yield at most `num_frames` frames of a video file, evenly spread and fitted."""
+    for frame in ClipPass(path, num_frames=num_frames, fit=fit, plan_duration_s=None, stopwatch=Stopwatch()):
         yield frame.pixels
 
 

@@ -17,7 +17,7 @@ from redvillm.benchmarks.evaluation.engine import Pixels, clip_frames
 from redvillm.export.llama import load_llama
 from redvillm.export.nano import MAX_FRAMES, SYSTEM_PROMPT, NanoVision, load_vision, locate_sources
 from redvillm.export.pooling import pool_streams
-from redvillm.export.tokenizer import read_tokenizer
+from redvillm.export.tokenizer import read_prompt
 from redvillm.prompt import Prompt
 from redvillm.runtime.evidence import VisualPrefix
 from redvillm.runtime.watch import Watcher
@@ -42,11 +42,11 @@ class TorchEngine:
         self._model = model
         vision = load_vision(sources)
         self._llm = load_llama(sources.llm, tuning=vision.tuning)
-        tokenizer_json, chat_template, self._stop_token_ids = read_tokenizer(sources.llm)
-        self._prompt = Prompt(tokenizer_json, chat_template, SYSTEM_PROMPT)
-        self._size = vision.image_size
+        tokenizer_json, spec = read_prompt(sources.llm, SYSTEM_PROMPT)
+        self._prompt, self._stop_token_ids = Prompt(tokenizer_json, spec), spec.stop_token_ids
+        self._fit = vision.fit
         parts = _TorchVision(vision)
-        self._watcher = Watcher(parts, parts, parts, vision.image_size)
+        self._watcher = Watcher(parts, parts, parts, vision.fit)
         self._num_frames, self._max_new_tokens = num_frames or MAX_FRAMES, max_new_tokens
 
     @property
@@ -63,8 +63,8 @@ class TorchEngine:
         return self._watcher.watch(clip, self._num_frames).prefix
 
     def frames(self, path: Path) -> Iterator[Pixels]:
-        """Yield the frames of a video file that `watch` would look at, squashed."""
-        return clip_frames(path, self._num_frames, self._size)
+        """Yield the frames of a video file that `watch` would look at, fitted."""
+        return clip_frames(path, self._num_frames, self._fit)
 
     def answer(self, prefix: VisualPrefix, question: str) -> str:
         """Answer greedily."""

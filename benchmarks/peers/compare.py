@@ -165,15 +165,15 @@ class Comparison:
         """Return the tokens of so many plain English texts, the same ones in every run: one story, begun at different places."""
         story = resources.files("redvillm.benchmarks").joinpath("assets", "street.txt").read_text(encoding="utf-8").replace("\n", " ")
         manifest, folder = self._bundle.manifest, self._bundle.folder
-        prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, manifest.prompt.system)
+        prompt = Prompt.from_file(folder / Files.TOKENIZER, manifest.prompt)
         ids: list[int] = prompt.tokenizer.encode(story, add_special_tokens=False).ids
         endless = ids * (num_tokens // len(ids) + 2)
         starts = [index * _STRIDE_TOKENS % len(ids) for index in range(num_texts)]
         return [endless[start : start + num_tokens] for start in starts]
 
     def _read_frames(self) -> NDArray[np.uint8]:
-        size = self._bundle.manifest.dimensions.image_size
-        reader = ClipPass(Path(self._request.clip), num_frames=_NUM_FRAMES, size=size, plan_duration_s=None, stopwatch=Stopwatch())
+        fit = self._bundle.manifest.frames
+        reader = ClipPass(Path(self._request.clip), num_frames=_NUM_FRAMES, fit=fit, plan_duration_s=None, stopwatch=Stopwatch())
         return np.stack([frame.pixels for frame in reader])
 
 

@@ -15,11 +15,13 @@ from typing import Any, Self
 from redvillm.errors import BundleFileError, BundleSchemaError, BundleTargetError
 from redvillm.files import atomic_file, sha256_of
 
-SCHEMA_VERSION = 2  # 2: weights in tiles, cache in float16
+SCHEMA_VERSION = 3  # 3: how frames are fitted, and the text around the visual tokens
 MANIFEST_NAME = "manifest.json"
 TARGETS = ("cpu", "cuda", "tensorrt")
 STREAMS = ("spatial", "temporal", "motion")
 VISION_PRECISIONS = ("int8", "fp32")
+FITS = ("squash", "crop")
+FILTERS = ("area", "bilinear", "bicubic", "lanczos")
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_IMAGE_SIZE = 8192
 
@@ -39,7 +41,7 @@ class Tensors:
     T frames, N patches, D vision width, M motion tokens, H LLM width, S new tokens, K logits rows, V vocabulary, C cache length.
     """
 
-    PIXELS = "pixels"  # uint8 [T, size, size, 3], RGB
+    PIXELS = "pixels"  # uint8 [T, height, width, 3], RGB
     FEATURES = "features"  # float32 [T, N, D], the patch features X
     TEMPORAL_POOLING = "temporal_pooling"  # float32 [N, D], mean of X over T
     SPATIAL_POOLING = "spatial_pooling"  # float32 [T, D], mean of X over N
@@ -49,6 +51,8 @@ class Tensors:
     LOGITS_INDICES = "logits_indices"  # int64 [K], positions within S whose logits are wanted
     LAST_POSITION = "seqlens_k"  # int32 [1], length of the sequence with the new tokens, minus one
     SEQUENCE_LENGTH = "total_sequence_length"  # int32 scalar, length of the sequence with the new tokens
+    ROTARY_COSINES = "rotary_cosines"  # float32 [C, head_width / 2], of each place in the sequence; only where positions have three parts
+    ROTARY_SINES = "rotary_sines"
     LOGITS = "logits"  # float32 [K, V]
 
     @staticmethod
@@ -69,7 +73,6 @@ class Files:
     EMBEDDING_CODES = "embeddings.codes.npy"  # uint8 [V / 16, H / 32, 8, 16, 4]; value = (code - 128) * scale of its block
     EMBEDDING_SCALES = "embeddings.scales.npy"  # float16 [V / 16, H / 32, 16]
     TOKENIZER = "tokenizer.json"
-    CHAT_TEMPLATE = "chat_template.jinja"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,6 @@ class Dimensions:
     vision_width: int  # D
     llm_width: int  # H
     num_motion_tokens: int  # M, 0 without a motion stream
-    image_size: int  # pixels, square
     vocabulary_size: int  # V
     num_layers: int
     num_kv_heads: int
@@ -115,11 +117,50 @@ class FileSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptSpec:
-    """What the runtime puts around the visual tokens and the question."""
+class FitSpec:
+    """How a frame becomes the pixels that the vision encoder takes.
 
-    system: str
+    fit: "squash" stretches the whole frame; "crop" scales it to `shorter_side` (0 otherwise) and keeps the middle: what lies outside is lost.
+    filter: "area" is redvillm's own (fast; halves large frames first), the others are Pillow's, which image processors use.
+    """
+
+    height: int
+    width: int
+    fit: str
+    filter: str
+    shorter_side: int = 0
+
+    @classmethod
+    def square(cls, size: int) -> Self:
+        """Return the fit of redvillm's own models: the whole frame, stretched to a square."""
+        return cls(height=size, width=size, fit="squash", filter="area")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSpec:
+    """The prompt: before | visual tokens | between, question, after. Special tokens stand in the texts as text."""
+
+    before: str
+    between: str
+    after: str
     stop_token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RotarySpec:
+    """Rotary positions with three parts (redvillm.rotary); `sections` is empty where a position is the place in the sequence.
+
+    sections: how many frequencies turn with time, height and width.
+    grid_rows, grid_columns: of the spatial tokens.
+    """
+
+    base: float
+    sections: tuple[int, ...]
+    grid_rows: int
+    grid_columns: int
+
+
+PLAIN_ROTARY = RotarySpec(base=0.0, sections=(), grid_rows=0, grid_columns=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +194,12 @@ class Manifest:
     target: str
     precision: dict[str, str]  # by graph
     dimensions: Dimensions
+    frames: FitSpec
     streams: tuple[str, ...]
     graphs: dict[str, GraphSpec]
     files: dict[str, FileSpec]
     prompt: PromptSpec
+    rotary: RotarySpec
     weights: tuple[WeightOrigin, ...]
     parity: tuple[ParityResult, ...]
     tools: dict[str, str]
@@ -200,15 +243,42 @@ class Manifest:
         if unknown or not self.streams or len(set(self.streams)) != len(self.streams):
             raise BundleSchemaError(f"streams {self.streams!r:.80} are not distinct names out of {', '.join(STREAMS)}")
         for field, value in dataclasses.asdict(self.dimensions).items():
-            largest = _MAX_IMAGE_SIZE if field == "image_size" else 1 << 24
-            if not (0 if field == "num_motion_tokens" else 1) <= value <= largest:
-                raise BundleSchemaError(f"dimensions.{field} is {value}; it must be positive and at most {largest}")
+            if not (0 if field == "num_motion_tokens" else 1) <= value <= 1 << 24:
+                raise BundleSchemaError(f"dimensions.{field} is {value}; it must be positive and at most {1 << 24}")
+        self._validate_frames()
         for name in self.files:
             if not name or name.startswith(("/", ".")) or "\\" in name or ".." in name.split("/") or "\0" in name:
                 raise BundleSchemaError(f"file name {name!r:.80} leaves the bundle's folder; export the bundle again")
+        self._validate_rotary()
         missing = {Graphs.VISION, Graphs.ALIGN, Graphs.DECODER} - set(self.graphs)
         if missing:
             raise BundleSchemaError(f"the manifest describes no {', '.join(sorted(missing))}; export the bundle again")
+
+    def _validate_rotary(self) -> None:
+        rotary, sizes = self.rotary, self.dimensions
+        if not rotary.sections:
+            return
+        if len(rotary.sections) != 3 or min(rotary.sections) < 0 or sum(rotary.sections) * 2 != sizes.head_width:
+            raise BundleSchemaError(
+                f"rotary.sections are {list(rotary.sections)}; three that make up half of the head width {sizes.head_width} are wanted"
+            )
+        if rotary.grid_rows * rotary.grid_columns != sizes.num_patches or min(rotary.grid_rows, rotary.grid_columns) < 1 or not rotary.base > 1:
+            raise BundleSchemaError(
+                f"rotary has a grid of {rotary.grid_rows} x {rotary.grid_columns} and base {rotary.base:g}; {sizes.num_patches} patches"
+            )
+
+    def _validate_frames(self) -> None:
+        for name, pixels in (("height", self.frames.height), ("width", self.frames.width)):
+            if not 1 <= pixels <= _MAX_IMAGE_SIZE:
+                raise BundleSchemaError(f"frames.{name} is {pixels}; it must be positive and at most {_MAX_IMAGE_SIZE}")
+        for name, choice, legal in (("fit", self.frames.fit, FITS), ("filter", self.frames.filter, FILTERS)):
+            if choice not in legal:
+                raise BundleSchemaError(f"frames.{name} is {choice!r:.40}; legal are {', '.join(legal)}")
+        smallest = max(self.frames.height, self.frames.width) if self.frames.fit == "crop" else 0
+        if not smallest <= self.frames.shorter_side <= _MAX_IMAGE_SIZE * (self.frames.fit == "crop"):
+            raise BundleSchemaError(
+                f"frames.shorter_side is {self.frames.shorter_side}; it must be 0 for squash, and at least the crop's size for crop"
+            )
 
 
 def read_manifest(folder: Path, *, target: str | None = None) -> Manifest:

@@ -73,6 +73,9 @@ def test_help_imports_no_heavy_library():
         ["live", "--rate", "0"],
         ["export", "redvillm-nano", "--target", "toaster"],
         ["export", "redvillm-nano", "--vision", "int4"],
+        ["export", "org/model", "--llm", "int3"],
+        ["export", "org/model", "--frames", "0"],
+        ["export", "org/model", "--frame-size", "448"],
         ["fetch"],
         ["bench", "--runs", "0"],
         ["bench", "--stream", "a.mp4", "--arrivals", "bursts"],
@@ -177,15 +180,44 @@ def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.Monk
 
     provide(monkeypatch, "redvillm.export", export_bundle=export_bundle)
     assert main(["export", "redvillm-nano"]) == 0
-    assert main(["export", "some/folder", "--out", "here", "--target", "cuda", "--vision", "fp32", "--adapter", "a.st", "--force"]) == 0
+    assert main(["export", "redvillm-nano", "--out", "here", "--target", "cuda", "--vision", "fp32", "--adapter", "a.st", "--force"]) == 0
     assert exported == [
         ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", "int8", None, False),
-        ("some/folder", Path("here"), "cuda", "fp32", Path("a.st"), True),
+        ("redvillm-nano", Path("here"), "cuda", "fp32", Path("a.st"), True),
     ]
     captured = capsys.readouterr()
     assert "a step" in captured.err
     assert captured.out.splitlines()[-1] == "here"
-    assert main(["export", "some/folder"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["some/folder"], "--out"),
+        (["some/folder", "--adapter", "a.st", "--out", "here"], "models of the zoo"),
+        (["redvillm-nano", "--llm", "int8"], "--llm belongs to checkpoints"),
+        (["redvillm-nano", "--frame-size", "64x64"], "--frame-size belongs to checkpoints"),
+        (["redvillm-nano", "--dry-run"], "--dry-run belongs to checkpoints"),
+        (["no-such-model"], "redvillm-nano"),
+    ],
+)
+def test_what_belongs_to_a_checkpoint_and_what_to_a_model(words: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["export", *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_exported_with_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    exported: list[tuple[Any, ...]] = []
+    provide(monkeypatch, "redvillm.export.bundle", export_checkpoint=lambda *given, **choices: exported.append((*given, choices)))
+    provide(monkeypatch, "redvillm.export.checkpoint_plan", CheckpointOptions=lambda **chosen: chosen)
+    provide(monkeypatch, "redvillm.export.image_llm", TakeOptions=lambda **chosen: chosen)
+    words = ["--out", "here", "--llm", "int8", "--frames", "9", "--frame-size", "280x504", "--context", "900", "--licence", "MIT"]
+    assert main(["export", "org/model", *words]) == 0
+    name, out, options, choices = exported[0]
+    assert (name, out, choices["vision"], choices["target"], choices["force"]) == ("org/model", Path("here"), "int8", "cpu", False)
+    assert options.pop("take") == {"frame_height": 280, "frame_width": 504}
+    assert options == {"decoder": "int8", "max_frames": 9, "max_context_tokens": 900, "licence": "MIT"}
+    assert capsys.readouterr().out.splitlines()[-1] == "here"
 
 
 def test_fetch_prints_paths_and_takes_wheels_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

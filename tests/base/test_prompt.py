@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from redvillm.errors import BundleFileError, QuestionError
+from redvillm.manifest import PromptSpec
 from redvillm.prompt import MAX_QUESTION_CHARS, Prompt
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+SPEC = PromptSpec(
+    before="<|im_start|>system\nYou watch.<|im_end|>\n<|im_start|>user\n",
+    between="\n",
+    after="<|im_end|>\n<|im_start|>assistant\n",
+    stop_token_ids=(2,),
 )
 
 
@@ -31,7 +34,7 @@ START, END = byte_tokenizer().token_to_id("<|im_start|>"), byte_tokenizer().toke
 
 
 def prompt() -> Prompt:
-    return Prompt(TOKENIZER_JSON, CHATML, "You watch.")
+    return Prompt(TOKENIZER_JSON, SPEC)
 
 
 def decode(ids: tuple[int, ...]) -> str:
@@ -83,31 +86,39 @@ def test_the_longest_question_is_taken():
 @pytest.mark.parametrize("text", ["", "{}", "null", TOKENIZER_JSON[:500]])
 def test_a_damaged_tokenizer(text: str):
     with pytest.raises(BundleFileError, match="tokenizer"):
-        Prompt(text, CHATML, "")
+        Prompt(text, SPEC)
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "",
-        "{% for %}",
-        "{{ messages[1]['content'] }}{{ messages[1]['content'] }}",
-        "{{ 1 / 0 }}",
-        "{{ messages.__class__.__mro__ }}",
-        "{{ nothing.at.all }}",
-    ],
-)
-def test_a_template_that_cannot_be_used(template: str):
-    with pytest.raises(BundleFileError, match="chat template"):
-        Prompt(TOKENIZER_JSON, template, "")
+def test_tokens_at_the_seams_are_those_of_the_whole_text():
+    """A question and what is around it are encoded as one text, as the processor of an Image LLM does it."""
+    tokenizer = byte_tokenizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    letters = {token: index for token, index in tokenizer.get_vocab().items() if not token.startswith("<|")}
+    merged = Tokenizer(models.BPE(vocab={**letters, ":W": 256, "?\u0120": 257}, merges=[(":", "W"), ("?", "\u0120")]))
+    merged.pre_tokenizer, merged.decoder = tokenizer.pre_tokenizer, tokenizer.decoder
+    merged.add_special_tokens(["<image>"])
+    spec = PromptSpec(before="USER: ", between=" Q:", after=" A:", stop_token_ids=())
+    ids = Prompt(merged.to_str(), spec).suffix_ids("Why?")
+    whole = merged.encode("USER: <image> Q:Why? A:", add_special_tokens=False).ids
+    assert {256, 257} < set(ids)
+    assert list(ids) == whole[whole.index(merged.token_to_id("<image>")) + 1 :]
 
 
-def test_from_files(tmp_path: Path):
+def test_a_prefix_space_is_put_before_the_first_text_only():
+    """SentencePiece tokenizers of the Llama family: what follows the visual tokens is not the beginning of a text."""
+    pieces = {"<unk>": 0, "\u2581": 1, "a": 2, "b": 3, "\u2581a": 4, "\u2581b": 5}
+    tokenizer = Tokenizer(models.BPE(vocab=pieces, merges=[("\u2581", "a"), ("\u2581", "b")], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    prompt = Prompt(tokenizer.to_str(), PromptSpec(before="a", between="", after="a", stop_token_ids=()))
+    assert prompt.prefix_ids == (4,)
+    assert prompt.suffix_ids("b") == (3, 2)
+
+
+def test_from_file(tmp_path: Path):
     (tmp_path / "t.json").write_text(TOKENIZER_JSON, encoding="utf-8")
-    (tmp_path / "c.jinja").write_text(CHATML, encoding="utf-8")
-    assert Prompt.from_files(tmp_path / "t.json", tmp_path / "c.jinja", "You watch.").prefix_ids == prompt().prefix_ids
-    (tmp_path / "c.jinja").write_bytes(b"\xff")
+    assert Prompt.from_file(tmp_path / "t.json", SPEC).prefix_ids == prompt().prefix_ids
+    (tmp_path / "t.json").write_bytes(b"\xff")
     with pytest.raises(BundleFileError, match="UTF-8"):
-        Prompt.from_files(tmp_path / "t.json", tmp_path / "c.jinja", "")
+        Prompt.from_file(tmp_path / "t.json", SPEC)
     with pytest.raises(BundleFileError, match=r"absent\.json cannot be read"):
-        Prompt.from_files(tmp_path / "absent.json", tmp_path / "c.jinja", "")
+        Prompt.from_file(tmp_path / "absent.json", SPEC)

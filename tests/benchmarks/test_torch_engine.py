@@ -15,7 +15,7 @@ def engines(tmp_path, monkeypatch):
     from redvillm import zoo
     from redvillm.benchmarks.evaluation import torch_engine
     from redvillm.benchmarks.evaluation.engine import Engine
-    from redvillm.export import bundle
+    from redvillm.export import bundle, nano
     from redvillm.export.adapter import Adapter, AdapterOptions
     from redvillm.export.nano import NanoSources, NanoVision
     from redvillm.export.tuning import LanguageTuning
@@ -25,10 +25,10 @@ def engines(tmp_path, monkeypatch):
     tuning = LanguageTuning(row_scales={"blk.0.attn_v.weight": np.full(32, 0.5, np.float32)})
     vision = NanoVision(TinyEncoder().eval(), Adapter(sizes).eval(), tuning, 8)
     sources = NanoSources(tmp_path / "v", tiny_llama.write_gguf(tmp_path / "tiny.gguf"), tmp_path / "a", ())
-    for module in (bundle, torch_engine):
+    for module in (nano, torch_engine):
         monkeypatch.setattr(module, "locate_sources", lambda model, adapter: sources)
         monkeypatch.setattr(module, "load_vision", lambda found: vision)
-    monkeypatch.setattr(bundle, "MAX_CONTEXT_TOKENS", tiny_llama.MAX_CONTEXT_TOKENS)
+    monkeypatch.setattr(nano, "MAX_CONTEXT_TOKENS", tiny_llama.MAX_CONTEXT_TOKENS)
     bundle.export_bundle(zoo.DEFAULT_MODEL, tmp_path / "bundle", vision="fp32", check=False)
     return torch_engine.TorchEngine(zoo.DEFAULT_MODEL, None, threads=1, max_new_tokens=3), Engine(str(tmp_path / "bundle"), threads=1)
 
@@ -48,12 +48,13 @@ def test_an_answer_is_the_likeliest_tokens_one_by_one(engines, tmp_path):
 
     from redvillm.export.llama import load_llama
     from redvillm.export.nano import SYSTEM_PROMPT
+    from redvillm.export.tokenizer import read_prompt
     from redvillm.export.tuning import LanguageTuning
     from redvillm.prompt import Prompt
 
     engine = engines[0]
     prefix = engine.watch([np.full((8, 8, 3), 90, np.uint8)])
-    prompt = Prompt.from_files(tmp_path / "bundle" / "tokenizer.json", tmp_path / "bundle" / "chat_template.jinja", SYSTEM_PROMPT)
+    prompt = Prompt(*read_prompt(tmp_path / "tiny.gguf", SYSTEM_PROMPT))
     llm = load_llama(tmp_path / "tiny.gguf", tuning=LanguageTuning(row_scales={"blk.0.attn_v.weight": np.full(32, 0.5, np.float32)}))
     table = llm.get_input_embeddings().weight
     rows = torch.cat((table[list(prompt.prefix_ids)], torch.tensor(prefix.visual_tokens), table[list(prompt.suffix_ids("what?"))]))

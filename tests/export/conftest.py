@@ -14,6 +14,7 @@ from redvillm.export.efficientnet import EfficientNetLite0
 from redvillm.export.pooling import pooling_function
 from redvillm.export.precision import in_float16
 from redvillm.export.torch_graph import GraphPlan, export_graph
+from redvillm.manifest import FitSpec
 
 PRECISIONS = ("float32", "float16")
 
@@ -40,7 +41,7 @@ def video_graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
     encoders, adapters = in_precisions(encoder), in_precisions(Adapter(AdapterOptions()))
     for precision in PRECISIONS:
-        export_video(encoders[precision], adapters[precision], VIDEO_SIZE, folder / f"video-{precision}.onnx")
+        export_video(encoders[precision], adapters[precision], FitSpec.square(VIDEO_SIZE), folder / f"video-{precision}.onnx")
     return {precision: folder / f"video-{precision}.onnx" for precision in PRECISIONS}
 
 

@@ -13,7 +13,7 @@ from redvillm.export.adapter import Adapter, AdapterOptions
 from redvillm.export.align import Video, export_align, export_video
 from redvillm.export.pooling import pool_streams
 from redvillm.export.vision import export_vision
-from redvillm.manifest import Tensors
+from redvillm.manifest import FitSpec, Tensors
 
 SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=8, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
 
@@ -29,9 +29,9 @@ def folder(modules, tmp_path_factory):
     encoder, adapter = modules
     folder = tmp_path_factory.mktemp("graphs")
     specs = {
-        "vision": export_vision(encoder, 8, folder / "vision.onnx"),
+        "vision": export_vision(encoder, FitSpec.square(8), folder / "vision.onnx"),
         "align": export_align(adapter, folder / "align.onnx"),
-        "video": export_video(encoder, adapter, 8, folder / "video.onnx"),
+        "video": export_video(encoder, adapter, FitSpec.square(8), folder / "video.onnx"),
     }
     assert [tensor.name for tensor in specs["align"].inputs] == [Tensors.TEMPORAL_POOLING, Tensors.SPATIAL_POOLING, Tensors.MOTION_ENERGY]
     assert specs["vision"].inputs[0].dtype == "uint8"
@@ -69,7 +69,7 @@ def test_video_holds_one_pooling_node_with_its_function_and_plugin_attributes(fo
 
 
 def test_video_without_the_function_is_the_same_graph(modules, folder, tmp_path):
-    export_video(*modules, 8, tmp_path / "video.onnx", with_function=False)
+    export_video(*modules, FitSpec.square(8), tmp_path / "video.onnx", with_function=False)
     bare, whole = onnx.load(tmp_path / "video.onnx"), onnx.load(folder / "video.onnx")
     assert not bare.functions
     del whole.functions[:]
@@ -77,7 +77,7 @@ def test_video_without_the_function_is_the_same_graph(modules, folder, tmp_path)
 
 
 def test_the_same_modules_give_the_same_bytes(modules, folder, tmp_path):
-    export_video(*modules, 8, tmp_path / "video.onnx")
+    export_video(*modules, FitSpec.square(8), tmp_path / "video.onnx")
     assert hashlib.sha256((tmp_path / "video.onnx").read_bytes()).digest() == hashlib.sha256((folder / "video.onnx").read_bytes()).digest()
 
 

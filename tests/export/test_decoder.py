@@ -7,19 +7,18 @@ import onnxruntime
 import pytest
 import tiny_llama
 import torch
+from cached_decoder import CachedDecoder, use_exact_activations
 from ort_op import require_library
 
 from redvillm.errors import ExportError
-from redvillm.export.decoder import export_decoder
 from redvillm.export.gguf import EMBEDDING, GgufFile
 from redvillm.export.llama import load_llama
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.files import sha256_of
 from redvillm.kernels.decoder_library import decoder_op_calls
-from redvillm.manifest import Files, Graphs, Tensors
+from redvillm.manifest import Files, Graphs
 
 NUM_LAYERS, MAX_CONTEXT_TOKENS = tiny_llama.NUM_LAYERS, tiny_llama.MAX_CONTEXT_TOKENS
-EXACT_ACTIVATIONS = 1  # accuracy level of MatMulNBits with float32 activations
 # Queries, keys, values and the attended rows are float16, 2^-11 each: over two layers of random weights, up to 4e-3 of the largest logit.
 HALF_PRECISION = 6e-3
 
@@ -27,43 +26,7 @@ HALF_PRECISION = 6e-3
 def export(folder, *, tuning=NO_TUNING, **options):
     gguf_path = tiny_llama.write_gguf(folder / "m.gguf", **options)
     (folder / "out").mkdir()
-    return gguf_path, folder / "out", export_decoder(gguf_path, folder / "out", max_context_tokens=MAX_CONTEXT_TOKENS, tuning=tuning)
-
-
-def use_exact_activations(folder):
-    graph = onnx.load(folder / Graphs.DECODER, load_external_data=False)
-    for node in (node for function in graph.functions for node in function.node):
-        for attribute in node.attribute:
-            if attribute.name == "accuracy_level":
-                attribute.i = EXACT_ACTIVATIONS
-    (folder / Graphs.DECODER).write_bytes(graph.SerializeToString())
-
-
-class CachedDecoder:
-    """The graph driven by plain numpy: the present of one run is the past of the next."""
-
-    def __init__(self, folder, *, library=None, threads=1):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        if library is not None:
-            options.register_custom_ops_library(str(library))
-        self.session = onnxruntime.InferenceSession(folder / Graphs.DECODER, options, providers=["CPUExecutionProvider"])
-        self.length = 0
-        shape = (1, tiny_llama.NUM_KV_HEADS, MAX_CONTEXT_TOKENS, tiny_llama.HEAD_WIDTH)
-        self.cache = [np.zeros(shape, np.float16) for _ in range(2 * NUM_LAYERS)]
-
-    def run(self, embeddings, rows):
-        self.length += embeddings.shape[0]
-        names = [(layer, kind) for layer in range(NUM_LAYERS) for kind in ("key", "value")]
-        feeds = {Tensors.past(*name): cache for name, cache in zip(names, self.cache, strict=True)}
-        feeds |= {
-            Tensors.INPUT_EMBEDDINGS: embeddings[None],
-            Tensors.LOGITS_INDICES: np.array(rows, np.int64),
-            Tensors.LAST_POSITION: np.array([self.length - 1], np.int32),
-            Tensors.SEQUENCE_LENGTH: np.array(self.length, np.int32),
-        }
-        logits, *self.cache = self.session.run([Tensors.LOGITS, *(Tensors.present(*name) for name in names)], feeds)
-        return logits
+    return gguf_path, folder / "out", tiny_llama.export_language(gguf_path, folder / "out", tuning=tuning)
 
 
 def reference_logits(gguf_path, ids, tuning=NO_TUNING):
@@ -77,13 +40,15 @@ def random_ids(count, seed=0):
 
 @pytest.mark.parametrize(("layers", "tied"), [("Q4_1", True), ("Q4_1", False), ("Q4_0", True), ("Q8_0", True)])
 def test_logits_equal_the_reference_with_exact_activations(tmp_path, layers, tied):
-    gguf_path, folder, _ = export(tmp_path, layers=layers, tied=tied)
+    gguf_path, folder, report = export(tmp_path, layers=layers, tied=tied)
     use_exact_activations(folder)
     ids = random_ids(97)
     table = GgufFile(gguf_path).dequantize(EMBEDDING)
     expected = reference_logits(gguf_path, ids)
     # weights are the same values
-    np.testing.assert_allclose(CachedDecoder(folder).run(table[ids], range(97)), expected, rtol=0, atol=HALF_PRECISION * np.abs(expected).max())
+    np.testing.assert_allclose(
+        CachedDecoder(folder, report).run(table[ids], range(97)), expected, rtol=0, atol=HALF_PRECISION * np.abs(expected).max()
+    )
 
 
 def random_tuning(seed=1):
@@ -103,11 +68,11 @@ def random_tuning(seed=1):
 @pytest.mark.parametrize("layers", ["Q4_1", "Q4_0", "Q8_0"])
 def test_a_tuned_decoder_equals_the_tuned_reference(tmp_path, layers, kernels):
     tuning = random_tuning()
-    gguf_path, folder, _ = export(tmp_path, layers=layers, tuning=tuning)
+    gguf_path, folder, report = export(tmp_path, layers=layers, tuning=tuning)
     ids = random_ids(41)
     if kernels == "function bodies":
         use_exact_activations(folder)
-    decoder = CachedDecoder(folder, library=require_library() if kernels == "custom" else None)
+    decoder = CachedDecoder(folder, report, library=require_library() if kernels == "custom" else None)
     value = decoder.run(GgufFile(gguf_path).dequantize(EMBEDDING)[ids], range(41))
     expected, untuned = reference_logits(gguf_path, ids, tuning), reference_logits(gguf_path, ids)
 
@@ -121,10 +86,10 @@ def test_a_tuned_decoder_equals_the_tuned_reference(tmp_path, layers, kernels):
 
 @pytest.mark.parametrize("pieces", [[1] * 11, [19, 1, 1, 7], [1, 40], [2, 3, 5]])
 def test_the_cache_continues_in_any_division(tmp_path, pieces):
-    gguf_path, folder, _ = export(tmp_path)
+    gguf_path, folder, report = export(tmp_path)
     use_exact_activations(folder)
     ids = random_ids(sum(pieces), seed=len(pieces))
-    decoder, embeddings = CachedDecoder(folder), GgufFile(gguf_path).dequantize(EMBEDDING)[ids]
+    decoder, embeddings = CachedDecoder(folder, report), GgufFile(gguf_path).dequantize(EMBEDDING)[ids]
     logits = [decoder.run(part, range(len(part))) for part in np.split(embeddings, np.cumsum(pieces)[:-1])]
     expected = reference_logits(gguf_path, ids)
     np.testing.assert_allclose(np.concatenate(logits), expected, rtol=0, atol=HALF_PRECISION * np.abs(expected).max())
@@ -134,10 +99,10 @@ def test_the_cache_continues_in_any_division(tmp_path, pieces):
 @pytest.mark.parametrize("pieces", [[1] * 11, [19, 1, 1, 7], [1, 90], [2, 3, 5]])
 def test_the_kernels_give_the_same_bits_in_any_division(tmp_path, pieces, threads):
     """Sums have one order whatever is computed together, so a draft that is verified at once gets the logits of one step after the other."""
-    gguf_path, folder, _ = export(tmp_path)
+    gguf_path, folder, report = export(tmp_path)
     embeddings = GgufFile(gguf_path).dequantize(EMBEDDING)[random_ids(sum(pieces), seed=len(pieces))]
-    expected = CachedDecoder(folder, library=require_library()).run(embeddings, range(len(embeddings)))
-    decoder = CachedDecoder(folder, library=require_library(), threads=threads)
+    expected = CachedDecoder(folder, report, library=require_library()).run(embeddings, range(len(embeddings)))
+    decoder = CachedDecoder(folder, report, library=require_library(), threads=threads)
     logits = [decoder.run(part, range(len(part))) for part in np.split(embeddings, np.cumsum(pieces)[:-1])]
     np.testing.assert_array_equal(np.concatenate(logits), expected)
 
@@ -145,10 +110,10 @@ def test_the_kernels_give_the_same_bits_in_any_division(tmp_path, pieces, thread
 @pytest.mark.parametrize("kernels", ["function bodies", "custom"])
 @pytest.mark.parametrize(("layers", "tied"), [("Q4_1", True), ("Q4_1", False), ("Q4_0", True), ("Q8_0", True)])
 def test_8_bit_activations_cost_little(tmp_path, layers, tied, kernels):
-    gguf_path, folder, _ = export(tmp_path, layers=layers, tied=tied)
+    gguf_path, folder, report = export(tmp_path, layers=layers, tied=tied)
     ids = random_ids(97)
     calls = decoder_op_calls() if kernels == "custom" else None
-    decoder = CachedDecoder(folder, library=require_library() if kernels == "custom" else None)
+    decoder = CachedDecoder(folder, report, library=require_library() if kernels == "custom" else None)
     value = decoder.run(GgufFile(gguf_path).dequantize(EMBEDDING)[ids], range(97))
     expected = reference_logits(gguf_path, ids)
     cosines = (value * expected).sum(-1) / np.linalg.norm(value, axis=-1) / np.linalg.norm(expected, axis=-1)
@@ -161,10 +126,10 @@ def test_8_bit_activations_cost_little(tmp_path, layers, tied, kernels):
 
 @pytest.mark.parametrize("rows", [[], [0], [6], [5, 0, 5]])
 def test_logits_come_for_the_asked_rows_only(tmp_path, rows):
-    gguf_path, folder, _ = export(tmp_path)
+    gguf_path, folder, report = export(tmp_path)
     embeddings = GgufFile(gguf_path).dequantize(EMBEDDING)[random_ids(7)]
-    everything = CachedDecoder(folder).run(embeddings, range(7))
-    logits = CachedDecoder(folder).run(embeddings, rows)
+    everything = CachedDecoder(folder, report).run(embeddings, range(7))
+    logits = CachedDecoder(folder, report).run(embeddings, rows)
     assert logits.shape == (len(rows), len(tiny_llama.VOCABULARY))
     # the kernel may choose another order of sums for another number of rows
     np.testing.assert_allclose(logits, everything[rows], rtol=0, atol=1e-4 * np.abs(everything).max())
@@ -174,7 +139,6 @@ def test_report_and_graph_agree(tmp_path):
     _, folder, report = export(tmp_path)
     assert (report.num_layers, report.num_kv_heads, report.head_width) == (2, 2, 16)
     assert (report.llm_width, report.vocabulary_size, report.max_context_tokens) == (64, len(tiny_llama.VOCABULARY), MAX_CONTEXT_TOKENS)
-    assert report.stop_token_ids == (0, 2)
     session = onnxruntime.InferenceSession(folder / Graphs.DECODER, providers=["CPUExecutionProvider"])
     for given_tensors, described in ((session.get_inputs(), report.graph.inputs), (session.get_outputs(), report.graph.outputs)):
         types = {"float32": "tensor(float)", "float16": "tensor(float16)", "int64": "tensor(int64)", "int32": "tensor(int32)"}
@@ -187,7 +151,7 @@ def test_report_and_graph_agree(tmp_path):
 def test_files_are_complete_and_nothing_else(tmp_path):
     _, folder, _ = export(tmp_path)
     graphs = {Graphs.DECODER, f"{Graphs.DECODER}.data"}
-    assert {path.name for path in folder.iterdir()} == graphs | {Files.EMBEDDING_CODES, Files.EMBEDDING_SCALES, Files.TOKENIZER, Files.CHAT_TEMPLATE}
+    assert {path.name for path in folder.iterdir()} == graphs | {Files.EMBEDDING_CODES, Files.EMBEDDING_SCALES, Files.TOKENIZER}
     json.loads((folder / Files.TOKENIZER).read_text(encoding="utf-8"))
 
 
@@ -215,4 +179,4 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("max_context_tokens", [0, 257])
 def test_a_context_that_was_not_trained_is_refused(tmp_path, max_context_tokens):
     with pytest.raises(ExportError, match="trained for 1 to 256"):
-        export_decoder(tiny_llama.write_gguf(tmp_path / "m.gguf"), tmp_path, max_context_tokens=max_context_tokens)
+        tiny_llama.export_language(tiny_llama.write_gguf(tmp_path / "m.gguf"), tmp_path, max_context_tokens=max_context_tokens)

@@ -18,9 +18,11 @@ from redvillm.export.engine import EngineOptions, build_engine
 from redvillm.export.qdq import ONNXRUNTIME_FORM, OPENVINO_FORM, TENSORRT_FORM, quantize_graph
 from redvillm.export.torch_graph import GraphPlan, export_graph
 from redvillm.export.vision import export_vision
+from redvillm.manifest import FitSpec
 
 FORMS = {"onnxruntime": ONNXRUNTIME_FORM, "openvino": OPENVINO_FORM, "tensorrt": TENSORRT_FORM}
 SIZE = 24
+FIT = FitSpec.square(SIZE)
 
 
 class TinyConvolutions(nn.Module):
@@ -61,7 +63,7 @@ ENCODERS = {"convolutions": TinyConvolutions, "fused": lambda: TinyTransformer("
 def graph(request, tmp_path_factory):
     torch.manual_seed(4)
     path = tmp_path_factory.mktemp("graph") / "vision.onnx"
-    export_vision(ENCODERS[request.param]().eval(), SIZE, path)
+    export_vision(ENCODERS[request.param]().eval(), FIT, path)
     return onnx.load(path)
 
 
@@ -74,10 +76,10 @@ def run(model, pixels, **entries):
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_features_stay_near_on_frames_not_calibrated_with(graph, form):
-    quantized = quantize_graph(graph, calibration_frames(SIZE), FORMS[form])
+    quantized = quantize_graph(graph, calibration_frames(FIT), FORMS[form])
     onnx.checker.check_model(quantized)
     for num_frames in (1, 3, 8):
-        pixels = parity_frames(SIZE)[:num_frames]
+        pixels = parity_frames(FIT)[:num_frames]
         exact, got = run(graph, pixels), run(quantized, pixels)
         assert got.shape == exact.shape
         # 8 bits: about half a percent of the range at each of a handful of layers
@@ -86,19 +88,19 @@ def test_features_stay_near_on_frames_not_calibrated_with(graph, form):
 
 
 def test_the_same_bytes_every_time(graph):
-    first, second = (quantize_graph(graph, calibration_frames(SIZE), ONNXRUNTIME_FORM).SerializeToString(deterministic=True) for _ in range(2))
+    first, second = (quantize_graph(graph, calibration_frames(FIT), ONNXRUNTIME_FORM).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
 
 
 def test_the_given_graph_is_not_changed(graph):
     before = graph.SerializeToString(deterministic=True)
-    quantize_graph(graph, calibration_frames(SIZE)[:2], ONNXRUNTIME_FORM)
+    quantize_graph(graph, calibration_frames(FIT)[:2], ONNXRUNTIME_FORM)
     assert graph.SerializeToString(deterministic=True) == before
 
 
 def test_onnx_runtime_computes_every_layer_in_8_bits(graph, tmp_path):
-    quantized = quantize_graph(graph, calibration_frames(SIZE)[:4], ONNXRUNTIME_FORM)
-    run(quantized, parity_frames(SIZE)[:1], optimized_model_filepath=str(tmp_path / "optimized.onnx"), log_severity_level=3)
+    quantized = quantize_graph(graph, calibration_frames(FIT)[:4], ONNXRUNTIME_FORM)
+    run(quantized, parity_frames(FIT)[:1], optimized_model_filepath=str(tmp_path / "optimized.onnx"), log_severity_level=3)
     operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     given = [node.op_type for node in graph.graph.node]
     if "Clip" in given:
@@ -120,18 +122,18 @@ def test_pixels_that_are_codes_already_are_not_rounded_again(tmp_path, offset, f
             x = pixels.float().permute(0, 3, 1, 2) if cast_first else pixels.permute(0, 3, 1, 2).float()
             return functional.conv2d((x - offset if offset else x) * (1 / 128.0), torch.full((4, 3, 1, 1), 1.0)).flatten(2)
 
-    export_vision(Stem(), SIZE, tmp_path / "stem.onnx")
+    export_vision(Stem(), FIT, tmp_path / "stem.onnx")
     given = onnx.load(tmp_path / "stem.onnx")
-    quantized = quantize_graph(given, calibration_frames(SIZE), ONNXRUNTIME_FORM)
+    quantized = quantize_graph(given, calibration_frames(FIT), ONNXRUNTIME_FORM)
     assert any(node.op_type == "Cast" for node in quantized.graph.node) != folded
-    pixels = calibration_frames(SIZE)[:3]
+    pixels = calibration_frames(FIT)[:3]
     exact = run(given, pixels)
     # three sums of codes of pixels, and one rounding of the result
     np.testing.assert_allclose(run(quantized, pixels), exact, atol=np.abs(exact).max() / 60)
 
 
 def test_tensorrt_gets_signed_symmetric_pairs_only(graph):
-    quantized = quantize_graph(graph, calibration_frames(SIZE)[:2], TENSORRT_FORM)
+    quantized = quantize_graph(graph, calibration_frames(FIT)[:2], TENSORRT_FORM)
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
     zero_points = [constants[node.input[2]] for node in quantized.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
     assert zero_points
@@ -145,8 +147,8 @@ def test_tensorrt_gets_signed_symmetric_pairs_only(graph):
 @pytest.mark.parametrize("name", ["convolutions", "plain"])
 def test_tensorrts_parser_and_builder_take_its_form(tmp_path, name):
     torch.manual_seed(4)
-    export_vision(ENCODERS[name]().eval(), SIZE, tmp_path / "given.onnx")
-    onnx.save(quantize_graph(onnx.load(tmp_path / "given.onnx"), calibration_frames(SIZE)[:4], TENSORRT_FORM), tmp_path / "vision.onnx")
+    export_vision(ENCODERS[name]().eval(), FIT, tmp_path / "given.onnx")
+    onnx.save(quantize_graph(onnx.load(tmp_path / "given.onnx"), calibration_frames(FIT)[:4], TENSORRT_FORM), tmp_path / "vision.onnx")
     options = EngineOptions(precision="int8", architectures=("SM89",), flavour="tensorrt_rtx", pooling="function")
     report = build_engine(tmp_path / "vision.onnx", options, folder=tmp_path)
     assert report.graph.inputs[0].dtype == "uint8"
@@ -159,9 +161,9 @@ def test_openvino_computes_the_same(graph, num_frames):
         pytest.skip("openvino is not installed")
     import openvino
 
-    pixels = parity_frames(SIZE)[:num_frames]
+    pixels = parity_frames(FIT)[:num_frames]
     for form in (ONNXRUNTIME_FORM, OPENVINO_FORM):
-        quantized = quantize_graph(graph, calibration_frames(SIZE)[:4], form)
+        quantized = quantize_graph(graph, calibration_frames(FIT)[:4], form)
         core = openvino.Core()
         compiled = core.compile_model(core.read_model(quantized.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         expected = run(quantized, pixels)
@@ -179,21 +181,21 @@ def test_a_graph_without_layers_or_with_more_inputs_is_refused(tmp_path):
             return first + second
 
     with pytest.raises(ExportError, match="nothing to quantize"):
-        export_vision(Nothing(), SIZE, tmp_path / "nothing.onnx", precision="int8")
+        export_vision(Nothing(), FIT, tmp_path / "nothing.onnx", precision="int8")
     export_graph(GraphPlan(Two(), {"first": torch.ones(2), "second": torch.ones(2)}, ["sum"], {}), tmp_path / "two.onnx")
     with pytest.raises(ExportError, match="has 2"):
-        quantize_graph(onnx.load(tmp_path / "two.onnx"), calibration_frames(SIZE), ONNXRUNTIME_FORM)
+        quantize_graph(onnx.load(tmp_path / "two.onnx"), calibration_frames(FIT), ONNXRUNTIME_FORM)
 
 
 def test_an_unknown_precision_is_refused(tmp_path):
     with pytest.raises(OptionsError, match="int8, fp32"):
-        export_vision(TinyConvolutions(), SIZE, tmp_path / "vision.onnx", precision="int4")
+        export_vision(TinyConvolutions(), FIT, tmp_path / "vision.onnx", precision="int4")
     assert not (tmp_path / "vision.onnx").exists()
 
 
 def test_calibration_and_parity_frames_are_fixed_and_apart():
-    calibration, parity = calibration_frames(SIZE), parity_frames(SIZE)
+    calibration, parity = calibration_frames(FIT), parity_frames(FIT)
     assert calibration.shape == (24, SIZE, SIZE, 3)
     assert parity.shape == (8, SIZE, SIZE, 3)
-    assert (calibration == calibration_frames(SIZE)).all()
+    assert (calibration == calibration_frames(FIT)).all()
     assert not any((frame == other).all() for frame in calibration for other in parity)

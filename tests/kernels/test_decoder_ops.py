@@ -110,16 +110,22 @@ def test_wrong_inputs_are_refused():
 HEADS, KV_HEADS, HEAD_WIDTH, POSITIONS = 4, 2, 16, 80
 
 
-def attention_session(*, custom, **attributes):
+def tables(positions):
+    angles = np.outer(positions, 10000.0 ** (-np.arange(0, HEAD_WIDTH, 2) / HEAD_WIDTH))
+    return {"cosines": np.cos(angles).astype(np.float32), "sines": np.sin(angles).astype(np.float32)}
+
+
+def attention_session(*, custom, tables_as_inputs=False, **attributes):
     function = cached_attention_function()
-    angles = np.outer(np.arange(POSITIONS), 10000.0 ** (-np.arange(0, HEAD_WIDTH, 2) / HEAD_WIDTH))
-    constants = {"cosines": np.cos(angles).astype(np.float32), "sines": np.sin(angles).astype(np.float32)}
+    constants = tables(np.arange(POSITIONS))
     cache = (10, [1, KV_HEADS, "C", HEAD_WIDTH])
     inputs = {"packed": (1, ["S", (HEADS + 2 * KV_HEADS) * HEAD_WIDTH]), "past_key": cache, "past_value": cache}
     inputs |= {"last_position": (6, [1]), "sequence_length": (6, [])}
     outputs = {"attended": (1, ["S", HEADS * HEAD_WIDTH]), "present_key": cache, "present_value": cache}
     settings = {"num_heads": HEADS, "kv_num_heads": KV_HEADS, **attributes}
     node = helper.make_node("CachedAttention", [*inputs, *constants], list(outputs), domain="redvillm", **settings)
+    if tables_as_inputs:
+        inputs, constants = inputs | dict.fromkeys(constants, (1, ["P", "W"])), {}
     graph = serialized(node, inputs, outputs, constants, [function])
     return open_with_op(graph) if custom else onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
@@ -145,6 +151,25 @@ def test_attention_equals_its_function_and_so_do_the_caches():
     for value, expected in zip(*results, strict=True):
         # float16 inside the function: queries, the rotation and what comes out, 2^-11 each
         np.testing.assert_allclose(value.astype(np.float32), expected.astype(np.float32), rtol=0, atol=8e-3)
+
+
+@pytest.mark.parametrize("custom", [True, False])
+def test_tables_may_come_with_each_run(custom):
+    packed = RANDOM.standard_normal((9, (HEADS + 2 * KV_HEADS) * HEAD_WIDTH)).astype(np.float32)
+    expected = attention_session(custom=custom).run(None, feeds(packed, empty_cache(), 9))
+    session = attention_session(custom=custom, tables_as_inputs=True)
+    for given, wanted in zip(session.run(None, feeds(packed, empty_cache(), 9) | tables(np.arange(POSITIONS))), expected, strict=True):
+        np.testing.assert_array_equal(given, wanted)
+    moved, *_ = session.run(None, feeds(packed, empty_cache(), 9) | tables(np.arange(POSITIONS) * 3))
+    assert np.abs(moved - expected[0]).max() > 0.05
+
+
+@pytest.mark.parametrize(("rows", "width", "words"), [(8, 8, "8 in the tables"), (80, 9, r"head_width is 18"), (80, 16, "is wanted for both")])
+def test_tables_that_do_not_fit_are_refused(rows, width, words):
+    packed = np.zeros((9, (HEADS + 2 * KV_HEADS) * HEAD_WIDTH), np.float32)
+    wrong = dict.fromkeys(("cosines", "sines"), np.zeros((rows, width), np.float32))
+    with pytest.raises(Exception, match=words):
+        attention_session(custom=True, tables_as_inputs=True).run(None, feeds(packed, empty_cache(), 9) | wrong)
 
 
 def test_a_past_that_is_not_the_present_is_left_alone():

@@ -13,9 +13,11 @@ import pytest
 from redvillm.errors import QuestionError
 from redvillm.kernels.streaming import StreamingPool
 from redvillm.manifest import (
+    PLAIN_ROTARY,
     SCHEMA_VERSION,
     Dimensions,
     Files,
+    FitSpec,
     Graphs,
     GraphSpec,
     Manifest,
@@ -35,13 +37,13 @@ from redvillm.runtime.stream_options import StreamOptions
 from redvillm.runtime.window import Window
 
 NUM_FRAMES, NUM_PATCHES, WIDTH, LLM_WIDTH, NUM_MOTION, IMAGE_SIZE = 4, 4, 6, 10, 2, 16
+FIT = FitSpec.square(IMAGE_SIZE)
 DIMENSIONS = Dimensions(
     num_frames=NUM_FRAMES,
     num_patches=NUM_PATCHES,
     vision_width=WIDTH,
     llm_width=LLM_WIDTH,
     num_motion_tokens=NUM_MOTION,
-    image_size=IMAGE_SIZE,
     vocabulary_size=32,
     num_layers=1,
     num_kv_heads=1,
@@ -204,7 +206,7 @@ def open_stream(encoder: FakeEncoder, aligner: Aligner, worker: LanguageWorker) 
             gate=gate or PassAllGate(),
             aligner=aligner,
             worker=worker,
-            image_size=IMAGE_SIZE,
+            fit=FIT,
             max_frames=NUM_FRAMES,
         )
         streams.append(stream)
@@ -262,10 +264,12 @@ def fake_bundle(tmp_path: Path) -> Path:
         target="cpu",
         precision={},
         dimensions=DIMENSIONS,
+        frames=FIT,
         streams=("spatial", "temporal", "motion"),
         graphs={Graphs.VISION: empty, Graphs.ALIGN: ALIGN_SPEC, Graphs.DECODER: empty},
         files=describe_files(folder),
-        prompt=PromptSpec(system="", stop_token_ids=(0,)),
+        prompt=PromptSpec(before="", between="", after="", stop_token_ids=(0,)),
+        rotary=PLAIN_ROTARY,
         weights=(),
         parity=(),
         tools={},
@@ -288,9 +292,7 @@ def fake_parts(monkeypatch: pytest.MonkeyPatch, language: FakeLanguage) -> FakeL
 @pytest.fixture
 def sizes() -> SimpleNamespace:
     """The sizes of the fake model."""
-    return SimpleNamespace(
-        num_frames=NUM_FRAMES, num_patches=NUM_PATCHES, width=WIDTH, llm_width=LLM_WIDTH, num_motion=NUM_MOTION, image_size=IMAGE_SIZE
-    )
+    return SimpleNamespace(num_frames=NUM_FRAMES, num_patches=NUM_PATCHES, width=WIDTH, llm_width=LLM_WIDTH, num_motion=NUM_MOTION, fit=FIT)
 
 
 @pytest.fixture

@@ -18,10 +18,8 @@ def tiny(tmp_path_factory):
     pytest.importorskip("onnx")
     import tiny_llama
 
-    from redvillm.export.decoder import export_decoder
-
     folder = tmp_path_factory.mktemp("decoder")
-    export_decoder(tiny_llama.write_gguf(folder / "m.gguf"), folder, max_context_tokens=tiny_llama.MAX_CONTEXT_TOKENS)
+    tiny_llama.export_language(tiny_llama.write_gguf(folder / "m.gguf"), folder)
     return tiny_llama, folder
 
 

@@ -62,5 +62,29 @@ def test_special_tokens_give_no_text():
 
 
 def test_another_kind_of_tokenizer_is_refused():
-    with pytest.raises(BundleFileError, match="not byte-level BPE"):
+    with pytest.raises(BundleFileError, match="neither byte-level BPE nor SentencePiece"):
         Detokenizer(Tokenizer(models.BPE()))
+
+
+def make_sentence_piece(*, strip: bool) -> Tokenizer:
+    """Letters, pieces with space marks and all bytes, as tokenizers of the Llama family have them."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "\u2581cat", "s", "\u2581\u2581", "é", "x\u2581y"]
+    tokenizer = Tokenizer(models.BPE(vocab={piece: index for index, piece in enumerate(pieces)}, merges=[], unk_token="<unk>", byte_fallback=True))
+    steps = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), *([decoders.Strip(" ", 1, 0)] if strip else [])]
+    tokenizer.decoder = decoders.Sequence(steps)
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    return tokenizer
+
+
+@pytest.mark.parametrize("strip", [True, False])
+@given(data=st.data())
+def test_pieces_of_sentence_piece_add_up_to_the_decoded_whole(strip, data):
+    """Of valid bytes: how many marks stand for broken ones is each decoder's own choice."""
+    tokenizer = make_sentence_piece(strip=strip)
+    words = data.draw(st.lists(st.sampled_from(["\u2581cat", "s", "\u2581", "\u2581\u2581", "é", "x\u2581y", "</s>", "BYTES"]), max_size=12))
+    ids = []
+    for word in words:
+        characters = "ß\U0001f600".encode() if word == "BYTES" else None
+        ids += [tokenizer.token_to_id(word)] if characters is None else [tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in characters]
+    detokenizer = Detokenizer(tokenizer)
+    assert "".join([*(detokenizer.push(token_id) for token_id in ids), detokenizer.flush()]) == tokenizer.decode(ids, skip_special_tokens=True)

@@ -14,7 +14,6 @@ DIMENSIONS = Dimensions(
     vision_width=1,
     llm_width=WIDTH,
     num_motion_tokens=0,
-    image_size=1,
     vocabulary_size=SIZE,
     num_layers=1,
     num_kv_heads=1,

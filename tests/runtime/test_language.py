@@ -24,10 +24,8 @@ def tiny(tmp_path_factory):
     pytest.importorskip("onnx")
     import tiny_llama
 
-    from redvillm.export.decoder import export_decoder
-
     folder = tmp_path_factory.mktemp("language")
-    export_decoder(tiny_llama.write_gguf(folder / "m.gguf"), folder, max_context_tokens=tiny_llama.MAX_CONTEXT_TOKENS)
+    tiny_llama.export_language(tiny_llama.write_gguf(folder / "m.gguf"), folder)
     return tiny_llama, folder
 
 
@@ -52,9 +50,9 @@ def counted_passes():
     passes = []
     forward = decoder.Decoder.forward
 
-    def counting(self, embeddings, rows):
+    def counting(self, embeddings, rows, **more):
         passes.append(len(embeddings))
-        return forward(self, embeddings, rows)
+        return forward(self, embeddings, rows, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoder.Decoder, "forward", counting)
@@ -100,7 +98,7 @@ def test_greedy_tokens_are_those_of_transformers(tiny, open_model):
 
     tiny_llama, folder = tiny
     llama = load_llama(folder / "m.gguf")
-    prompt = Prompt.from_files(folder / Files.TOKENIZER, folder / Files.CHAT_TEMPLATE, tiny_llama.make_manifest().prompt.system)
+    prompt = Prompt.from_file(folder / Files.TOKENIZER, tiny_llama.make_manifest().prompt)
     model = open_model()
     model.prefill(visual_tokens())
     answer = ask(model)

@@ -414,7 +414,7 @@ def test_a_stream_that_is_dropped_ends_its_threads(open_stream, encoder, aligner
         gate=PassAllGate(),
         aligner=aligner,
         worker=worker,
-        image_size=sizes.image_size,
+        fit=sizes.fit,
         max_frames=4,
     )
     assert own_threads()

@@ -16,7 +16,7 @@ from redvillm.runtime.watch import Watcher
 
 @pytest.fixture
 def watcher(encoder, aligner, sizes):
-    return Watcher(encoder, aligner, KernelClipPool(sizes.num_motion), sizes.image_size)
+    return Watcher(encoder, aligner, KernelClipPool(sizes.num_motion), sizes.fit)
 
 
 def write_trace(path, times_s, *, is_bgr=True):
@@ -269,6 +269,6 @@ def test_a_pass_without_a_plan_only_measures(write_clip, sizes, monkeypatch):
     from redvillm.runtime.timings import Stopwatch
 
     monkeypatch.setattr(Capture, "declared_duration_s", None)
-    one = ClipPass(write_clip(num_frames=7), num_frames=4, size=sizes.image_size, plan_duration_s=None, stopwatch=Stopwatch())
+    one = ClipPass(write_clip(num_frames=7), num_frames=4, fit=sizes.fit, plan_duration_s=None, stopwatch=Stopwatch())
     assert list(one) == []
     assert one.extent.num_frames == 7

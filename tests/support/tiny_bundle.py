@@ -8,8 +8,7 @@ import onnx
 import tiny_llama
 from onnx import TensorProto, helper, numpy_helper
 
-from redvillm.export.decoder import export_decoder
-from redvillm.manifest import Graphs, GraphSpec, Tensors, TensorSpec, describe_files
+from redvillm.manifest import FitSpec, Graphs, GraphSpec, Tensors, TensorSpec, describe_files
 
 NUM_FRAMES, NUM_PATCHES, WIDTH, NUM_MOTION, IMAGE_SIZE = 4, 4, 8, 2, 16
 LLM_WIDTH = tiny_llama.WIDTH
@@ -31,20 +30,21 @@ def write_bundle(folder: Path) -> Path:
     """Write the bundle and return its folder."""
     folder.mkdir(parents=True)
     gguf_path = tiny_llama.write_gguf(folder.parent / f"{folder.name}.gguf")
-    decoder = export_decoder(gguf_path, folder, max_context_tokens=tiny_llama.MAX_CONTEXT_TOKENS)
+    decoder = tiny_llama.export_language(gguf_path, folder)
     weights = random_weights()
     graphs = {Graphs.DECODER: decoder.graph, Graphs.VISION: _write_vision(folder, weights), Graphs.ALIGN: _write_align(folder, weights)}
-    manifest = tiny_llama.make_manifest(stop_token_ids=decoder.stop_token_ids)
+    manifest = tiny_llama.make_manifest()
     sizes = dataclasses.replace(
         manifest.dimensions,
         num_frames=NUM_FRAMES,
         num_patches=NUM_PATCHES,
         vision_width=WIDTH,
         num_motion_tokens=NUM_MOTION,
-        image_size=IMAGE_SIZE,
     )
     streams = ("spatial", "temporal", "motion")
-    dataclasses.replace(manifest, dimensions=sizes, streams=streams, graphs=graphs, files=describe_files(folder)).write(folder)
+    dataclasses.replace(
+        manifest, dimensions=sizes, frames=FitSpec.square(IMAGE_SIZE), streams=streams, graphs=graphs, files=describe_files(folder)
+    ).write(folder)
     return folder
 
 

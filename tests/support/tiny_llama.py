@@ -5,10 +5,16 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from redvillm.manifest import SCHEMA_VERSION, Dimensions, Graphs, Manifest, PromptSpec
+from redvillm.export.chat_template import text_prompt
+from redvillm.export.decoder import DecoderReport, export_decoder
+from redvillm.export.gguf_source import GgufSource
+from redvillm.export.tokenizer import read_prompt
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
+from redvillm.manifest import PLAIN_ROTARY, SCHEMA_VERSION, Dimensions, FitSpec, Graphs, Manifest
 
 WIDTH, FEED_FORWARD_WIDTH, NUM_LAYERS, NUM_HEADS, NUM_KV_HEADS, HEAD_WIDTH = 64, 96, 2, 4, 2, 16
 MAX_CONTEXT_TOKENS = 160
+SYSTEM = "You see a video."
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = ["t h", "th e", "Ġ the", "Ġ a", "i n", "ð Ł"]
 TEMPLATE = (
@@ -115,18 +121,27 @@ def make_manifest(*, target: str = "cpu", stop_token_ids: tuple[int, ...] = (0, 
             vision_width=8,
             llm_width=WIDTH,
             num_motion_tokens=0,
-            image_size=16,
             vocabulary_size=len(VOCABULARY),
             num_layers=NUM_LAYERS,
             num_kv_heads=NUM_KV_HEADS,
             head_width=HEAD_WIDTH,
             max_context_tokens=MAX_CONTEXT_TOKENS,
         ),
+        frames=FitSpec.square(16),
         streams=("spatial", "temporal"),
         graphs={},
         files={},
-        prompt=PromptSpec(system="You see a video.", stop_token_ids=stop_token_ids),
+        prompt=text_prompt(TEMPLATE, SYSTEM, stop_token_ids),
+        rotary=PLAIN_ROTARY,
         weights=(),
         parity=(),
         tools={},
     )
+
+
+def export_language(
+    gguf_path: Path, folder: Path, *, tuning: LanguageTuning = NO_TUNING, max_context_tokens: int = MAX_CONTEXT_TOKENS
+) -> DecoderReport:
+    """Write the language half of a bundle."""
+    tokenizer_json, _ = read_prompt(gguf_path, SYSTEM)
+    return export_decoder(GgufSource(gguf_path, tuning), folder, max_context_tokens=max_context_tokens, tokenizer_json=tokenizer_json)

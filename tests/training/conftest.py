@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from redvillm.export.adapter import Adapter, AdapterOptions
+from redvillm.export.chat_template import text_prompt
 from redvillm.prompt import Prompt
 from redvillm.question_set import VideoQuestion
 from redvillm.training.clips import group_by_clip, media_of
@@ -27,7 +28,7 @@ def prompt():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    return Prompt(tokenizer.to_str(), CHATML, "Look.")
+    return Prompt(tokenizer.to_str(), text_prompt(CHATML, "Look.", ()))
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from redvillm.errors import OptionsError
+from redvillm.manifest import FitSpec
 from redvillm.runtime.frame import Frame
-from redvillm.runtime.preprocess import squash as runtime_squash
+from redvillm.runtime.preprocess import fit_frame
 from redvillm.training.views import (
     DIRECTIONS,
     Sprite,
@@ -260,7 +261,7 @@ def test_shrinking_averages():
 @pytest.mark.parametrize("shape", [(1080, 1920), (720, 1280), (480, 641), (97, 64), (64, 64), (31, 40)])
 def test_frames_are_squashed_as_the_runtime_squashes_them(shape):
     frame = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    np.testing.assert_array_equal(squash(frame, 64), runtime_squash(Frame(frame, 0.0), 64))
+    np.testing.assert_array_equal(squash(frame, 64), fit_frame(Frame(frame, 0.0), FitSpec.square(64)))
 
 
 def test_a_broken_image_is_named(tmp_path):

@@ -2,7 +2,7 @@
 //
 //   inputs      packed float32 [S, (num_heads + 2 kv_num_heads) * head_width], queries | keys | values; past_key,
 //               past_value float16 [1, kv_num_heads, C, head_width]; last_position int32 [1]; sequence_length int32,
-//               the length with the new tokens; cosines, sines float32 [positions, head_width / 2], constant
+//               the length with the new tokens; cosines, sines float32 [positions, head_width / 2], row i for place i
 //   outputs     float32 [S, num_heads * head_width]; present_key, present_value as the past, which is copied unless
 //   both
 //               are bound to one buffer
@@ -10,6 +10,7 @@
 #include "cached_attention.h"
 
 #include <cstring>
+#include <optional>
 
 #include "decoder_context.h"
 #include "decoder_ops.h"
@@ -49,7 +50,10 @@ class CachedAttentionKernel {
         if (num_kv_heads_ < 1 || num_heads_ < 1 || num_heads_ % num_kv_heads_ != 0)
             throw refusal("num_heads is " + std::to_string(num_heads_) + " and kv_num_heads " +
                           std::to_string(num_kv_heads_) + "; the first must be a multiple of the second");
-        read_tables(info);
+        int has_cosines = 0, has_sines = 0;
+        const Ort::ConstValue cosines = info.GetTensorConstantInput(kCosines, &has_cosines);
+        const Ort::ConstValue sines = info.GetTensorConstantInput(kSines, &has_sines);
+        if (has_cosines && has_sines) constant_tables_ = checked_tables(cosines, sines);
     }
 
     OrtStatusPtr ComputeV2(OrtKernelContext* context) {
@@ -58,40 +62,47 @@ class CachedAttentionKernel {
     }
 
   private:
-    void read_tables(const Ort::ConstKernelInfo& info) {
-        int has_cosines = 0, has_sines = 0;
-        const Ort::ConstValue cosines = info.GetTensorConstantInput(kCosines, &has_cosines);
-        const Ort::ConstValue sines = info.GetTensorConstantInput(kSines, &has_sines);
-        if (!has_cosines || !has_sines) throw refusal("the cosines and sines are not constants; they must be");
+    struct Tables {
+        RotaryTables values;
+        std::int64_t num_positions, head_width;
+    };
+
+    template <typename Value>
+    static Tables checked_tables(const Value& cosines, const Value& sines) {
         const Shape shape = cosines.GetTensorTypeAndShapeInfo().GetShape();
         if (shape.size() != 2 || shape != sines.GetTensorTypeAndShapeInfo().GetShape())
             throw refusal("the cosines are " + words_of(shape) +
                           "; [positions, head_width / 2] is wanted, and the same for the sines");
-        num_positions_ = shape[0];
-        head_width_ = shape[1] * 2;
-        tables_ = {cosines.GetTensorData<float>(), sines.GetTensorData<float>()};
-        if (head_width_ < 16 || head_width_ > 256 || head_width_ % 16 != 0)
-            throw refusal("head_width is " + std::to_string(head_width_) + "; multiples of 16 up to 256 are legal");
+        const std::int64_t head_width = shape[1] * 2;
+        if (head_width < 16 || head_width > 256 || head_width % 16 != 0)
+            throw refusal("head_width is " + std::to_string(head_width) + "; multiples of 16 up to 256 are legal");
+        return {{cosines.template GetTensorData<float>(), sines.template GetTensorData<float>()}, shape[0], head_width};
     }
 
-    AttentionShape checked_shape(const Ort::KernelContext& context, const Shape& cache) const {
+    // Constants are checked once, when the graph is opened; tables that come with each run, then.
+    Tables tables_of(const Ort::KernelContext& context) const {
+        return constant_tables_ ? *constant_tables_
+                                : checked_tables(context.GetInput(kCosines), context.GetInput(kSines));
+    }
+
+    AttentionShape checked_shape(const Ort::KernelContext& context, const Tables& tables, const Shape& cache) const {
         const Shape packed = shape_of(context, kPacked);
-        if (cache.size() != 4 || cache[0] != 1 || cache[1] != num_kv_heads_ || cache[3] != head_width_ ||
+        if (cache.size() != 4 || cache[0] != 1 || cache[1] != num_kv_heads_ || cache[3] != tables.head_width ||
             cache != shape_of(context, kPastValue))
             throw refusal("the cache is " + words_of(cache) + " and " + words_of(shape_of(context, kPastValue)) +
-                          "; [1, " + std::to_string(num_kv_heads_) + ", C, " + std::to_string(head_width_) +
+                          "; [1, " + std::to_string(num_kv_heads_) + ", C, " + std::to_string(tables.head_width) +
                           "] is wanted for both");
-        const std::int64_t packed_width = (num_heads_ + 2 * num_kv_heads_) * head_width_;
+        const std::int64_t packed_width = (num_heads_ + 2 * num_kv_heads_) * tables.head_width;
         if (packed.size() != 2 || packed[0] < 1 || packed[1] != packed_width)
             throw refusal("packed is " + words_of(packed) + "; [1 or more, " + std::to_string(packed_width) +
                           "] is wanted");
         const std::int64_t total = *context.GetInput(kSequenceLength).GetTensorData<std::int32_t>();
-        if (total < packed[0] || total > cache[2] || total > num_positions_)
+        if (total < packed[0] || total > cache[2] || total > tables.num_positions)
             throw refusal("sequence_length is " + std::to_string(total) + " with " + std::to_string(packed[0]) +
                           " new tokens, " + std::to_string(cache[2]) + " positions in the cache and " +
-                          std::to_string(num_positions_) + " in the tables");
+                          std::to_string(tables.num_positions) + " in the tables");
         return {size_of(packed[0]),     size_of(total - packed[0]), size_of(num_heads_),
-                size_of(num_kv_heads_), size_of(head_width_),       size_of(cache[2])};
+                size_of(num_kv_heads_), size_of(tables.head_width), size_of(cache[2])};
     }
 
     // The buffer of the present, holding the past.
@@ -105,20 +116,21 @@ class CachedAttentionKernel {
 
     void compute(const Ort::KernelContext& context) const {
         const Shape cache_shape = shape_of(context, kPastKey);
-        const AttentionShape shape = checked_shape(context, cache_shape);
+        const Tables tables = tables_of(context);
+        const AttentionShape shape = checked_shape(context, tables, cache_shape);
         const AttentionCache cache{present(context, kPastKey, kPresentKey, cache_shape),
                                    present(context, kPastValue, kPresentValue, cache_shape)};
         const Shape attended{static_cast<std::int64_t>(shape.num_tokens),
                              static_cast<std::int64_t>(shape.num_heads * shape.head_width)};
         const Scratch scratch(arena_, cached_attention_scratch_bytes(shape));
         cached_attention(*supported_decoder_kernels().front(), ContextLoop(context),
-                         context.GetInput(kPacked).GetTensorData<float>(), tables_, shape, cache,
+                         context.GetInput(kPacked).GetTensorData<float>(), tables.values, shape, cache,
                          context.GetOutput(kAttended, attended).GetTensorMutableData<float>(), scratch.get());
     }
 
     Arena arena_;
-    std::int64_t num_heads_, num_kv_heads_, num_positions_ = 0, head_width_ = 0;
-    RotaryTables tables_{};
+    std::int64_t num_heads_, num_kv_heads_;
+    std::optional<Tables> constant_tables_;
 };
 
 struct CachedAttentionOp : Ort::CustomOpBase<CachedAttentionOp, CachedAttentionKernel, true> {

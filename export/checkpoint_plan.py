@@ -1,0 +1,89 @@
+"""The plan of a bundle from a checkpoint of an Image LLM.
+
+Joins checkpoint, family and quantization; does not know what is inside of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redvillm.errors import OptionsError
+from redvillm.export.checkpoint import Checkpoint
+from redvillm.export.families.registry import family_of
+from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.image_llm import ImageLLM, TakeOptions
+from redvillm.export.plan import BundlePlan
+from redvillm.export.reference_language import ReferenceLanguage
+from redvillm.export.torch_source import TorchSource
+
+DECODER_PRECISIONS = {
+    "int4": BlockFormat(bits=4, symmetric=False),
+    "int4-symmetric": BlockFormat(bits=4, symmetric=True),
+    "int8": BlockFormat(bits=8, symmetric=True),
+}
+_DEFAULT_FRAMES, _DEFAULT_CONTEXT_TOKENS = 16, 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointOptions:
+    """What a user may choose.
+
+    decoder: precision of the LLM, a key of DECODER_PRECISIONS.
+    max_frames: longest window.
+    max_context_tokens: longest sequence; None for the smaller of 2048 and what the LLM was trained for.
+    licence: of the weights, for the manifest.
+    take: what the family may be asked for.
+    """
+
+    decoder: str = "int4"
+    max_frames: int = _DEFAULT_FRAMES
+    max_context_tokens: int | None = None
+    licence: str = "as the checkpoint says"
+    take: TakeOptions = TakeOptions()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODER_PRECISIONS:
+            raise OptionsError(f"{self.decoder!r:.40} is not a precision of the LLM; legal are {', '.join(DECODER_PRECISIONS)}")
+        if not 1 <= self.max_frames <= 1024:
+            raise OptionsError(f"max_frames is {self.max_frames}; 1 to 1024 are legal")
+
+
+def checkpoint_plan(checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
+    """Load a checkpoint and return the plan of its bundle.
+
+    Raises:
+        ExportError: an unknown family, or a checkpoint that cannot be loaded.
+        OptionsError: an option that does not fit the family.
+    """
+    family = family_of(checkpoint.config["model_type"])
+    processing = checkpoint.load_processing()
+    parts: ImageLLM = family.take_apart(checkpoint.load_model(), processing, options.take)
+    return plan_of(parts, checkpoint, options)
+
+
+def plan_of(parts: ImageLLM, checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
+    """Return the plan for the parts of an Image LLM. The vision encoder becomes float32."""
+    source = TorchSource(parts.language, parts.head, DECODER_PRECISIONS[options.decoder], origin=checkpoint.origin)
+    longest = source.sizes.max_context_tokens
+    encoder, adapter = parts.encoder.float(), parts.adapter.float()
+    choices: dict[str, Any] = {
+        "name": checkpoint.origin.rsplit("/", maxsplit=1)[-1],
+        "decoder_precision": f"{options.decoder} weights, float16 cache",
+        "max_frames": options.max_frames,
+        "max_context_tokens": options.max_context_tokens or min(longest, _DEFAULT_CONTEXT_TOKENS),
+    }
+    return BundlePlan(
+        family=parts.family,
+        encoder=encoder,
+        adapter=adapter,
+        fit=parts.fit,
+        prompt=parts.prompt,
+        tokenizer_json=parts.tokenizer_json,
+        source=source,
+        language=ReferenceLanguage(parts.language, parts.head, source),
+        plain_language=ReferenceLanguage(parts.language, parts.head),
+        own_tokens=parts.own_tokens,
+        grid=parts.grid,
+        origins=checkpoint.origins(options.licence),
+        with_video=False,
+        **choices,
+    )

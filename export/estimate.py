@@ -1,0 +1,49 @@
+"""How large a bundle will be, for each precision, before anything is built: from the shapes of a model without weights.
+
+Knows parameters and bits; does not know weights.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redvillm.export.float_quantization import BlockFormat
+
+_TABLE_BITS = BlockFormat(bits=8, symmetric=True).bits_a_weight
+_VISION_BITS = {"fp32": 32.0, "int8": 8.0}
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Numbers of parameters.
+
+    vision: of vision encoder and alignment.
+    matrices: of the LLM's layers; norms and biases are too few to count.
+    tables: of embeddings, and of the head where it is not the same.
+    stored_bytes: of all, as the checkpoint has them.
+    """
+
+    vision: int
+    matrices: int
+    tables: int
+    stored_bytes: int
+
+    def bundle_bytes(self, vision: str, decoder: BlockFormat) -> int:
+        """Return the size of a bundle; graphs, tokenizer and manifest are too small to count."""
+        bits = self.vision * _VISION_BITS[vision] + self.matrices * decoder.bits_a_weight + self.tables * _TABLE_BITS
+        return int(bits / 8)
+
+    @property
+    def export_memory_bytes(self) -> int:
+        """What an export holds at once: the weights as they are stored, the vision half in float32, and a layer."""
+        return self.stored_bytes + self.vision * 4 + self.tables * 5
+
+
+def size_of(model: Any, language: Any) -> ModelSize:
+    """Measure a model of transformers, which may be without weights, and its text model."""
+    everything = {id(parameter): parameter for parameter in model.parameters()}
+    layers = sum(parameter.numel() for parameter in language.get_submodule("layers").parameters())
+    heads = {id(module.weight): module.weight.numel() for module in (language.get_submodule("embed_tokens"), model.lm_head)}
+    total = sum(parameter.numel() for parameter in everything.values())
+    stored = sum(parameter.numel() * parameter.element_size() for parameter in everything.values())
+    tables = sum(heads.values())
+    return ModelSize(vision=total - layers - tables, matrices=layers, tables=tables, stored_bytes=stored)
