@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from redvillm.evenly import even_places
 from redvillm.fitting import fit_with_pillow
 from redvillm.manifest import FitSpec
 
 Frames = NDArray[np.uint8]
 
 _CROP_SHARE = 0.75
+_CALIBRATION_PIXELS = 224 * 224  # of a frame of which all are taken
+_MIN_CALIBRATION_FRAMES = 4
 
 
 def parity_frames(fit: FitSpec) -> Frames:
@@ -28,11 +31,16 @@ def shipped_frames() -> list[Frames]:
 
 
 def calibration_frames(fit: FitSpec) -> Frames:
-    """Return RGB uint8 [24, height, width, 3]: the same scenes mirrored, whole and in two crops each; none of them is a parity frame."""
+    """Return RGB uint8 [24 or fewer, height, width, 3]: the same scenes mirrored, whole and in two crops each; none of them is a parity frame.
+
+    Of large frames there are fewer: each gives more places to look at, and what is looked at stays in memory.
+    """
     mirrored = [frame[:, ::-1] for frame in _shipped()]
     side = int(mirrored[0].shape[0] * _CROP_SHARE)
     crops = [crop for frame in mirrored for crop in (frame[:side, :side], frame[-side:, -side:])]
-    return _resized([*mirrored, *crops], fit)
+    frames = [*mirrored, *crops]
+    count = max(_MIN_CALIBRATION_FRAMES, len(frames) * _CALIBRATION_PIXELS // (fit.height * fit.width))
+    return _resized([frames[place] for place in even_places(len(frames), count)], fit)
 
 
 def _shipped() -> list[Frames]:
