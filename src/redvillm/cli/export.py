@@ -58,10 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError(f"--adapter belongs to models of the zoo, {arguments.name} is none; leave it out")
     if arguments.check or arguments.dry_run:
         return _look(arguments)
-    from redvillm.export.bundle import export_checkpoint
-
     if arguments.out is None:
         raise OptionsError("say with --out where the bundle of a checkpoint goes")
+    from redvillm.export.bundle import export_checkpoint
+
     choices = {"target": arguments.target, "vision": arguments.vision, "force": arguments.force}
     export_checkpoint(arguments.name, arguments.out, _checkpoint_options(arguments), **choices, progress=_show)
     print(arguments.out)
@@ -69,13 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _export_model(arguments: argparse.Namespace) -> int:
-    from redvillm.export import export_bundle
-    from redvillm.zoo import bundle_folder
-
     given = [name for name in _CHECKPOINT_ONLY if getattr(arguments, name) is not None]
     given += [name for name in ("check", "dry_run") if getattr(arguments, name)]
     if given:
         raise OptionsError(f"--{given[0].replace('_', '-')} belongs to checkpoints, {arguments.name} is a model of the zoo; leave it out")
+    from redvillm.export import export_bundle
+    from redvillm.zoo import bundle_folder
+
     out = arguments.out or bundle_folder(arguments.name, arguments.target)
     choices = {"target": arguments.target, "vision": arguments.vision, "adapter": arguments.adapter, "force": arguments.force}
     export_bundle(arguments.name, out, **choices, progress=_show)

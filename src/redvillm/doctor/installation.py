@@ -9,7 +9,7 @@ from redvillm.doctor.distributions import installed
 from redvillm.errors import RedvillmError
 
 _GROUP = "installation"
-_RUNTIME = ("numpy", "tokenizers", "jinja2", "platformdirs", "rich", "psutil")
+_RUNTIME = ("numpy", "tokenizers", "platformdirs", "rich", "psutil")
 _EXPORT = ("torch", "transformers", "onnx", "gguf", "safetensors", "huggingface_hub")
 
 
