@@ -26,7 +26,7 @@ PIP := -m pip --disable-pip-version-check
 
 all_files = $(shell find $(1) -type f -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 PACKAGE_SOURCES := pyproject.toml CMakeLists.txt $(wildcard README.md LICENSE) $(call all_files,src export runtime kernels training benchmarks)
-EXPORT_SOURCES := $(call all_files,export) src/redvillm/manifest.py src/redvillm/prompt.py src/redvillm/zoo.py
+EXPORT_SOURCES := $(call all_files,export) $(addprefix src/redvillm/,evenly.py fitting.py manifest.py prompt.py rotary.py zoo.py)
 
 demo: $(DEMO)/.exported
 	@# somebody may have emptied the cache since

@@ -21,13 +21,8 @@ _MIN_CALIBRATION_FRAMES = 4
 
 
 def parity_frames(fit: FitSpec) -> Frames:
-    """Return the real frames that ship with the package, RGB uint8 [8, height, width, 3]."""
-    return _resized(_shipped(), fit)
-
-
-def shipped_frames() -> list[Frames]:
-    """Return the same frames as they are, RGB uint8 [size, size, 3]."""
-    return _shipped()
+    """Return the shipped frames, fitted: RGB uint8 [8, height, width, 3]."""
+    return _resized(shipped_frames(), fit)
 
 
 def calibration_frames(fit: FitSpec) -> Frames:
@@ -35,7 +30,7 @@ def calibration_frames(fit: FitSpec) -> Frames:
 
     Of large frames there are fewer: each gives more places to look at, and what is looked at stays in memory.
     """
-    mirrored = [frame[:, ::-1] for frame in _shipped()]
+    mirrored = [frame[:, ::-1] for frame in shipped_frames()]
     side = int(mirrored[0].shape[0] * _CROP_SHARE)
     crops = [crop for frame in mirrored for crop in (frame[:side, :side], frame[-side:, -side:])]
     frames = [*mirrored, *crops]
@@ -43,7 +38,8 @@ def calibration_frames(fit: FitSpec) -> Frames:
     return _resized([frames[place] for place in even_places(len(frames), count)], fit)
 
 
-def _shipped() -> list[Frames]:
+def shipped_frames() -> list[Frames]:
+    """Return the real frames that ship with the package as they are, RGB uint8 [size, size, 3]."""
     strip = cv2.imread(str(resources.files("redvillm.export") / "assets" / "parity_frames.jpg"), cv2.IMREAD_COLOR_RGB)
     assert strip is not None
     return [np.asarray(frame, dtype=np.uint8) for frame in np.split(strip, strip.shape[1] // strip.shape[0], axis=1)]

@@ -110,7 +110,7 @@ class CheckpointCheck:
         return f"{sizes.num_layers} layers of width {sizes.width}, {sizes.num_heads} heads, context {sizes.max_context_tokens}"
 
     def _check_memory(self) -> str:
-        needed, free = self.size.export_memory_bytes, psutil.virtual_memory().available
+        needed, free = self.size.export_memory_bytes(self._vision), psutil.virtual_memory().available
         if needed > free:
             raise ExportError(f"an export needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; use a larger machine")
         return f"about {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free"

@@ -15,7 +15,7 @@ import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from redvillm.errors import ExportError, FetchError, OfflineError
+from redvillm.errors import ExportError, FetchError, OfflineError, RedvillmError
 from redvillm.export.image_llm import Processing
 from redvillm.files import sha256_of
 from redvillm.manifest import WeightOrigin
@@ -79,7 +79,7 @@ class Checkpoint:
             ExportError: a damaged shard, a wrong configuration, or weights that are not those of the configuration.
         """
         self.weight_files()
-        with _explained(f"the model in {self.folder}"):
+        with explained(f"the model in {self.folder}"):
             model, report = transformers.AutoModelForImageTextToText.from_pretrained(
                 self.folder, dtype="auto", local_files_only=True, trust_remote_code=False, output_loading_info=True
             )
@@ -95,9 +95,9 @@ class Checkpoint:
         """
         if not any((self.folder / name).is_file() for name in _IMAGE_PROCESSOR_FILES):
             raise ExportError(f"{self.folder} has neither of {', '.join(_IMAGE_PROCESSOR_FILES)}; fetch the checkpoint again")
-        with _explained(f"the image processor in {self.folder}"):
+        with explained(f"the image processor in {self.folder}"):
             images = transformers.AutoImageProcessor.from_pretrained(self.folder, backend="pil", local_files_only=True, trust_remote_code=False)
-        with _explained(f"the tokenizer in {self.folder}"):
+        with explained(f"the tokenizer in {self.folder}"):
             tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
         return Processing(images=images, tokenizer=tokenizer, chat_template=self._chat_template(tokenizer))
 
@@ -105,8 +105,9 @@ class Checkpoint:
         """The template for images has a file of its own in some checkpoints; else it is the tokenizer's."""
         for name in _TEMPLATE_FILES:
             if (path := self.folder / name).is_file():
-                text = path.read_text(encoding="utf-8")
-                return text if path.suffix == ".jinja" else str(json.loads(text)["chat_template"])
+                with explained(str(path)):
+                    text = path.read_text(encoding="utf-8")
+                    return text if path.suffix == ".jinja" else str(json.loads(text)["chat_template"])
         if not tokenizer.chat_template:
             raise ExportError(f"{self.folder} has no chat template; fetch the checkpoint again, or give one of a model that follows instructions")
         return str(tokenizer.chat_template)
@@ -146,10 +147,16 @@ def _shards(index: Path) -> list[Path]:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn whatever a loader raises into one line."""
+def explained(what: str) -> Iterator[None]:
+    """Turn whatever a library raises on a checkpoint into one line; redvillm's own errors say it already.
+
+    Raises:
+        ExportError: something was raised.
+    """
     try:
         yield
+    except RedvillmError:
+        raise
     except Exception as error:  # the library's errors have no common base
         words = " ".join(str(error).split())
         raise ExportError(f"{what} cannot be loaded ({type(error).__name__}: {words:.300}); fetch the checkpoint again") from error

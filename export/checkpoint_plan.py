@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redvillm.errors import OptionsError
-from redvillm.export.checkpoint import Checkpoint
+from redvillm.export.checkpoint import Checkpoint, explained
 from redvillm.export.families.registry import family_of
 from redvillm.export.float_quantization import BlockFormat
 from redvillm.export.image_llm import ImageLLM, TakeOptions
@@ -56,8 +56,9 @@ def checkpoint_plan(checkpoint: Checkpoint, options: CheckpointOptions) -> Bundl
     """
     family = family_of(checkpoint.config["model_type"])
     processing = checkpoint.load_processing()
-    parts: ImageLLM = family.take_apart(checkpoint.load_model(), processing, options.take)
-    return plan_of(parts, checkpoint, options)
+    model = checkpoint.load_model()
+    with explained(f"{checkpoint.folder} as a model of the type {checkpoint.config['model_type']}"):
+        return plan_of(family.take_apart(model, processing, options.take), checkpoint, options)
 
 
 def plan_of(parts: ImageLLM, checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
@@ -79,7 +80,7 @@ def plan_of(parts: ImageLLM, checkpoint: Checkpoint, options: CheckpointOptions)
         prompt=parts.prompt,
         tokenizer_json=parts.tokenizer_json,
         source=source,
-        language=ReferenceLanguage(parts.language, parts.head, source),
+        load_language=lambda: ReferenceLanguage(parts.language, parts.head, source),
         plain_language=ReferenceLanguage(parts.language, parts.head),
         own_tokens=parts.own_tokens,
         grid=parts.grid,

@@ -90,7 +90,11 @@ def nano_plan(model: zoo.Model, own_adapter: Path | None = None) -> BundlePlan:
     sources = locate_sources(model, own_adapter)
     vision = load_vision(sources)
     tokenizer_json, prompt = read_prompt(sources.llm, SYSTEM_PROMPT)
-    llm = load_llama(sources.llm, tuning=vision.tuning)
+
+    def load_language() -> ReferenceLanguage:
+        llm = load_llama(sources.llm, tuning=vision.tuning)
+        return ReferenceLanguage(llm.model, llm.lm_head)
+
     return BundlePlan(
         name=model.name,
         family=FAMILY,
@@ -101,7 +105,7 @@ def nano_plan(model: zoo.Model, own_adapter: Path | None = None) -> BundlePlan:
         tokenizer_json=tokenizer_json,
         source=GgufSource(sources.llm, vision.tuning),
         decoder_precision="int4 weights, float16 cache",
-        language=ReferenceLanguage(llm.model, llm.lm_head),
+        load_language=load_language,
         origins=sources.origins,
         max_frames=MAX_FRAMES,
         max_context_tokens=MAX_CONTEXT_TOKENS,

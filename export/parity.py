@@ -114,7 +114,7 @@ def _own_token_values(plan: BundlePlan) -> Values:
         return {}
     frames = shipped_frames()[:2]
     pixels = np.stack([fit_with_pillow(frame, plan.fit) for frame in frames])
-    return own_token_values(plan, frames, pixels, plan.own_tokens(frames).numpy())
+    return own_token_values(plan, pixels, plan.own_tokens(frames).numpy())
 
 
 def _limits(plan: BundlePlan, vision: Precision) -> Limits:

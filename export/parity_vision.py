@@ -3,7 +3,6 @@
 Knows graphs and torch modules; does not know limits.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +46,13 @@ def vision_values(folder: Path, parts: VisionParts, pixels: NDArray[np.uint8]) -
     return values, tokens, expected_tokens
 
 
-def own_token_values(parts: VisionParts, frames: Sequence[NDArray[np.uint8]], pixels: NDArray[np.uint8], expected: FloatArray) -> Values:
+def own_token_values(parts: VisionParts, pixels: NDArray[np.uint8], expected: FloatArray) -> Values:
     """Compare spatial tokens of single frames with what the Image LLM makes of these frames through its own processor, float32 [T, N, H]."""
     with torch.inference_mode():
         features = parts.encoder(torch.from_numpy(pixels))
         motion = torch.zeros(parts.adapter.sizes.num_motion_tokens, parts.adapter.sizes.num_patches)
         streams = [(x, x.mean(0, keepdim=True), *((motion,) if len(motion) else ())) for x in features]
         tokens = torch.stack([parts.adapter(*stream)[: parts.adapter.sizes.num_patches] for stream in streams]).numpy()
-    assert len(frames) == len(expected) == len(tokens)
     return {("tokens of single frames, own processor", "mean cosine over tokens"): mean_cosine(tokens, expected)}
 
 

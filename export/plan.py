@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class BundlePlan:
         prompt, tokenizer_json: the language half's text side.
         source: the decoder's weights, as they are exported.
         decoder_precision: what they are, in words.
-        language: the LLM as a reference, with the weights of `source`.
+        load_language: returns the LLM as a reference, with the weights of `source`; only the parity gate asks for it.
         plain_language: the same before it was quantized; None where that is the same.
         own_tokens: what an Image LLM makes of single frames through its own processor; None where there is no such thing.
         grid: rows and columns of the spatial tokens, where rotary positions have three parts.
@@ -45,7 +46,7 @@ class BundlePlan:
     tokenizer_json: str
     source: DecoderSource
     decoder_precision: str
-    language: ReferenceLanguage
+    load_language: Callable[[], ReferenceLanguage]
     origins: tuple[WeightOrigin, ...]
     max_frames: int
     max_context_tokens: int
@@ -53,6 +54,11 @@ class BundlePlan:
     own_tokens: Callable[[Sequence[NDArray[np.uint8]]], Tensor] | None = None
     grid: tuple[int, int] = (0, 0)
     with_video: bool = True
+
+    @cached_property
+    def language(self) -> ReferenceLanguage:
+        """The LLM as a reference, loaded once."""
+        return self.load_language()
 
     @property
     def dimensions(self) -> Dimensions:

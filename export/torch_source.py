@@ -3,6 +3,7 @@
 Knows transformers' modules and their configuration; does not know files or graphs.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,12 +55,20 @@ class TorchSource:
 
     def embedding(self) -> BlockWeights:
         """The table, in 8 bits."""
-        return quantize(_values(self._table.weight), _TABLE_FORMAT)
+        return self._quantized_table
 
     def head(self) -> BlockWeights | None:
         """The head in 8 bits, if it is not tied to the table: its errors go straight into the logits."""
         if self._head.weight.data_ptr() == self._table.weight.data_ptr():
             return None
+        return self._quantized_head
+
+    @cached_property
+    def _quantized_table(self) -> BlockWeights:
+        return quantize(_values(self._table.weight), _TABLE_FORMAT)
+
+    @cached_property
+    def _quantized_head(self) -> BlockWeights:
         return quantize(_values(self._head.weight), _TABLE_FORMAT)
 
     def rotary_tables(self, num_positions: int) -> tuple[FloatArray, FloatArray]:

@@ -190,6 +190,15 @@ def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.Monk
     assert captured.out.splitlines()[-1] == "here"
 
 
+def test_a_model_of_the_zoo_comes_before_a_folder_of_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "redvillm-nano").mkdir()
+    monkeypatch.chdir(tmp_path)
+    exported: list[str] = []
+    provide(monkeypatch, "redvillm.export", export_bundle=lambda name, out, **_: exported.append(name))
+    assert main(["export", "redvillm-nano", "--out", "redvillm-nano", "--force"]) == 0
+    assert exported == ["redvillm-nano"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -136,6 +136,14 @@ def test_an_existing_folder_is_only_replaced_when_told(sources, tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
+def test_the_reference_is_not_loaded_where_nothing_is_compared(sources, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(nano, "load_llama", refuse)
+    assert bundle.export_bundle(NAME, tmp_path / "out", check=False).parity == ()
+
+
 def test_too_little_space_is_found_before_work(sources, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1))

@@ -98,6 +98,11 @@ def change_config(**changes):
     return change
 
 
+def change_size(folder, size):
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"size": size}))
+
+
 def remove(*names):
     def change(folder):
         for name in names:
@@ -119,6 +124,12 @@ DAMAGES = {
     "no image processor": (remove("preprocessor_config.json"), "preprocessor_config.json", "processor, tokenizer, chat template"),
     "no chat template": (remove("chat_template.jinja"), "chat template", "processor, tokenizer, chat template"),
     "a template without a place for the image": (wrong_template, "does not show an image", ""),
+    "a template file that is none": (
+        lambda folder: (folder / "chat_template.jinja").write_bytes(b"\xff\xfe"),
+        "cannot be loaded",
+        "processor, tokenizer, chat template",
+    ),
+    "an image processor of another kind": (lambda folder: change_size(folder, {"longest_edge": 99}), "no fixed size|cannot be loaded", ""),
     "an unknown architecture": (change_config(model_type="blip_2"), "no family of redvillm knows", "family"),
     "an LLM of another architecture": (
         change_config(text_config__model_type="gpt_neox"),

@@ -51,8 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Export and print the folder of the bundle; or only look, and return 1 if something would fail."""
     from redvillm import zoo
 
-    if "/" not in arguments.name and not Path(arguments.name).exists():
-        zoo.model_named(arguments.name)  # a word is a model of the zoo, or a mistake
+    is_model = arguments.name in {model.name for model in zoo.MODELS}  # also where a folder has that name, a bundle for example
+    if is_model or ("/" not in arguments.name and not Path(arguments.name).exists()):
+        zoo.model_named(arguments.name)
         return _export_model(arguments)
     if arguments.adapter is not None:
         raise OptionsError(f"--adapter belongs to models of the zoo, {arguments.name} is none; leave it out")
