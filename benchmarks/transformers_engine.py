@@ -17,8 +17,9 @@ from transformers.generation import BaseStreamer
 
 from redvillm import zoo
 from redvillm.benchmarks.engine import Description, Measurement, Task
+from redvillm.export.composition import SYSTEM_PROMPT
 from redvillm.export.llama import load_llama
-from redvillm.export.nano import SYSTEM_PROMPT, load_vision, locate_sources
+from redvillm.export.nano import load_vision, locate_sources
 from redvillm.export.pooling import pool_streams
 from redvillm.export.tokenizer import read_prompt
 from redvillm.prompt import Prompt

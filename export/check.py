@@ -4,7 +4,7 @@ Knows what an export needs, in the order in which it needs it; does none of it.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from redvillm.errors import ExportError, RedvillmError
 from redvillm.export.checkpoint import Checkpoint, find_checkpoint
 from redvillm.export.checkpoint_plan import DECODER_PRECISIONS, CheckpointOptions
+from redvillm.export.composition import MODEL_TYPE
+from redvillm.export.composition_check import Check, CompositionCheck
 from redvillm.export.decoder_graph import check_sizes
 from redvillm.export.estimate import ModelSize, size_of
 from redvillm.export.families.common import tokenizer_json_of
@@ -50,6 +52,17 @@ class CheckpointCheck:
         checks = (
             ("target", self._check_target, False),
             ("checkpoint", self._find, True),
+        )
+        yield from _outcomes(checks)
+        if not hasattr(self, "_checkpoint"):
+            return
+        if self._checkpoint.config["model_type"] == MODEL_TYPE:
+            yield from _outcomes(CompositionCheck(self._checkpoint, self._options).checks)
+            return
+        yield from _outcomes(self._family_checks())
+
+    def _family_checks(self) -> tuple[Check, ...]:
+        return (
             ("weights", self._check_weights, False),
             ("processor, tokenizer, chat template", self._check_processing, False),
             ("family", self._find_family, True),
@@ -58,13 +71,6 @@ class CheckpointCheck:
             ("memory", self._check_memory, False),
             ("disk", self._check_disk, False),
         )
-        for name, check, is_needed in checks:
-            try:
-                yield Finding(name, True, check())
-            except RedvillmError as error:
-                yield Finding(name, False, str(error))
-                if is_needed:
-                    return
 
     def _check_target(self) -> str:
         check_target(self._target)
@@ -122,6 +128,16 @@ class CheckpointCheck:
         if 2 * needed > free:
             raise ExportError(f"{parent} has {free / 1e6:.0f} MB free, the export needs {2 * needed / 1e6:.0f} MB; free some space")
         return f"about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB free"
+
+
+def _outcomes(checks: Iterable[Check]) -> Iterator[Finding]:
+    for name, check, is_needed in checks:
+        try:
+            yield Finding(name, True, check())
+        except RedvillmError as error:
+            yield Finding(name, False, str(error))
+            if is_needed:
+                return
 
 
 def check_header(path: Path) -> None:

@@ -3,11 +3,12 @@
 Joins checkpoint, family and quantization; does not know what is inside of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redvillm.errors import OptionsError
 from redvillm.export.checkpoint import Checkpoint, explained
+from redvillm.export.composition import FAMILY, MODEL_TYPE, composed_plan, quantized_stays, read_composition
 from redvillm.export.families.registry import family_of
 from redvillm.export.float_quantization import BlockFormat
 from redvillm.export.image_llm import ImageLLM, TakeOptions
@@ -20,6 +21,7 @@ DECODER_PRECISIONS = {
     "int4-symmetric": BlockFormat(bits=4, symmetric=True),
     "int8": BlockFormat(bits=8, symmetric=True),
 }
+_DEFAULT_DECODER = "int4"
 _DEFAULT_FRAMES, _DEFAULT_CONTEXT_TOKENS = 16, 2048
 
 
@@ -34,7 +36,7 @@ class CheckpointOptions:
     take: what the family may be asked for.
     """
 
-    decoder: str = "int4"
+    decoder: str = _DEFAULT_DECODER
     max_frames: int = _DEFAULT_FRAMES
     max_context_tokens: int | None = None
     licence: str = "as the checkpoint says"
@@ -54,11 +56,32 @@ def checkpoint_plan(checkpoint: Checkpoint, options: CheckpointOptions) -> Bundl
         ExportError: an unknown family, or a checkpoint that cannot be loaded.
         OptionsError: an option that does not fit the family.
     """
+    if checkpoint.config["model_type"] == MODEL_TYPE:
+        return _composed(checkpoint, options)
     family = family_of(checkpoint.config["model_type"])
     processing = checkpoint.load_processing()
     model = checkpoint.load_model()
     with explained(f"{checkpoint.folder} as a model of the type {checkpoint.config['model_type']}"):
         return plan_of(family.take_apart(model, processing, options.take), checkpoint, options)
+
+
+def _composed(checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
+    if options.take != TakeOptions():
+        raise OptionsError("the vision encoder of a model that was put together has a size of its own; leave --frame-size out")
+    parts = read_composition(checkpoint)
+    plan = composed_plan(
+        parts,
+        DECODER_PRECISIONS[options.decoder],
+        name=checkpoint.origin.rsplit("/", maxsplit=1)[-1],
+        family=FAMILY,
+        decoder_precision=quantized_stays(parts, options.decoder, _DEFAULT_DECODER),
+        origins=parts.origins(options.licence),
+        max_frames=options.max_frames,
+        max_context_tokens=options.max_context_tokens or _DEFAULT_CONTEXT_TOKENS,
+        with_video=False,
+    )
+    longest = plan.source.sizes.max_context_tokens
+    return plan if options.max_context_tokens else replace(plan, max_context_tokens=min(longest, _DEFAULT_CONTEXT_TOKENS))
 
 
 def plan_of(parts: ImageLLM, checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:

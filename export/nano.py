@@ -8,19 +8,14 @@ from pathlib import Path
 
 from redvillm import zoo
 from redvillm.errors import ExportError
-from redvillm.export.adapter import Adapter, load_adapter, load_tuning
-from redvillm.export.efficientnet import IMAGE_SIZE, EfficientNetLite0, load_efficientnet_lite0
-from redvillm.export.gguf_source import GgufSource
-from redvillm.export.llama import load_llama
+from redvillm.export.adapter import load_adapter, load_tuning
+from redvillm.export.composition import SYSTEM_PROMPT, LanguageSide, VisionSide, plan_of_sides
+from redvillm.export.efficientnet import load_efficientnet_lite0
 from redvillm.export.plan import BundlePlan
-from redvillm.export.reference_language import ReferenceLanguage
-from redvillm.export.tokenizer import read_prompt
-from redvillm.export.tuning import LanguageTuning
 from redvillm.files import sha256_of
-from redvillm.manifest import FitSpec, WeightOrigin
+from redvillm.manifest import WeightOrigin
 
 FAMILY = "redvillm-nano"
-SYSTEM_PROMPT = "You see a video."
 MAX_FRAMES = 16
 MAX_CONTEXT_TOKENS = 2048
 
@@ -33,21 +28,6 @@ class NanoSources:
     llm: Path
     adapter: Path
     origins: tuple[WeightOrigin, ...]
-
-
-@dataclass(frozen=True)
-class NanoVision:
-    """The torch modules before the LLM, in eval mode, and how the adapter tunes the LLM."""
-
-    encoder: EfficientNetLite0
-    adapter: Adapter
-    tuning: LanguageTuning
-    image_size: int = IMAGE_SIZE
-
-    @property
-    def fit(self) -> FitSpec:
-        """Frames are squashed, so that nothing at the border is lost."""
-        return FitSpec.square(self.image_size)
 
 
 def locate_sources(model: zoo.Model, own_adapter: Path | None = None) -> NanoSources:
@@ -71,13 +51,13 @@ def _own_origin(adapter: Path) -> tuple[str, str, str]:
     return adapter.name, "trained by the user", "as its training data"
 
 
-def load_vision(sources: NanoSources) -> NanoVision:
+def load_vision(sources: NanoSources) -> VisionSide:
     """Read encoder and adapter.
 
     Raises:
         ExportError: a file is not what it should be, or their widths differ.
     """
-    return NanoVision(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter), load_tuning(sources.adapter))
+    return VisionSide(load_efficientnet_lite0(sources.vision), load_adapter(sources.adapter), load_tuning(sources.adapter))
 
 
 def nano_plan(model: zoo.Model, own_adapter: Path | None = None) -> BundlePlan:
@@ -88,24 +68,12 @@ def nano_plan(model: zoo.Model, own_adapter: Path | None = None) -> BundlePlan:
         ExportError: a file is not what it should be.
     """
     sources = locate_sources(model, own_adapter)
-    vision = load_vision(sources)
-    tokenizer_json, prompt = read_prompt(sources.llm, SYSTEM_PROMPT)
-
-    def load_language() -> ReferenceLanguage:
-        llm = load_llama(sources.llm, tuning=vision.tuning)
-        return ReferenceLanguage(llm.model, llm.lm_head)
-
-    return BundlePlan(
+    return plan_of_sides(
+        load_vision(sources),
+        LanguageSide(sources.llm, SYSTEM_PROMPT),
         name=model.name,
         family=FAMILY,
-        encoder=vision.encoder,
-        adapter=vision.adapter,
-        fit=vision.fit,
-        prompt=prompt,
-        tokenizer_json=tokenizer_json,
-        source=GgufSource(sources.llm, vision.tuning),
         decoder_precision="int4 weights, float16 cache",
-        load_language=load_language,
         origins=sources.origins,
         max_frames=MAX_FRAMES,
         max_context_tokens=MAX_CONTEXT_TOKENS,

@@ -68,8 +68,7 @@ class BundlePlan:
             ExportError: the adapter is made for another LLM.
         """
         sizes, decoder = self.adapter.sizes, self.source.sizes
-        if sizes.llm_width != decoder.width:
-            raise ExportError(f"the adapter is made for an LLM of width {sizes.llm_width}, this one has {decoder.width}; train an adapter for it")
+        check_language_fits(sizes.llm_width, decoder.width)
         return Dimensions(
             num_frames=self.max_frames,
             num_patches=sizes.num_patches,
@@ -90,3 +89,13 @@ class BundlePlan:
         if not sizes.rotary_sections:
             return PLAIN_ROTARY
         return RotarySpec(base=sizes.rope_base, sections=sizes.rotary_sections, grid_rows=self.grid[0], grid_columns=self.grid[1])
+
+
+def check_language_fits(adapter_width: int, llm_width: int) -> None:
+    """Check that an adapter was made for an LLM.
+
+    Raises:
+        ExportError: for another one.
+    """
+    if adapter_width != llm_width:
+        raise ExportError(f"the adapter is made for an LLM of width {adapter_width}, this one has {llm_width}; train an adapter for it")

@@ -120,19 +120,19 @@ def read_block_weights(source: GgufFile, name: str) -> BlockWeights:
 
 
 def stack_rows(parts: Sequence[BlockWeights]) -> BlockWeights:
-    """Stack matrices of the same input, so that one operator computes them all.
+    """Stack matrices of the same input, so that one operator computes them all; where one has minimums, all get them, with the same values as before.
 
     Raises:
-        ExportError: the parts are quantized differently.
+        ExportError: the parts have codes of different sizes.
     """
-    if len({(part.bits, part.minimums is None) for part in parts}) > 1:
+    if len({part.bits for part in parts}) > 1:
         raise ExportError("matrices that share an input are quantized in different formats; choose a file quantized in one format throughout")
-    minimums = [part.minimums for part in parts if part.minimums is not None]
+    has_minimums = any(part.minimums is not None for part in parts)
     return BlockWeights(
         bits=parts[0].bits,
         codes=np.concatenate([part.codes for part in parts]),
         scales=np.concatenate([part.scales for part in parts]),
-        minimums=np.concatenate(minimums) if minimums else None,
+        minimums=np.concatenate([part.explicit_minimums().astype(np.float16) for part in parts]) if has_minimums else None,
     )
 
 

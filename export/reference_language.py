@@ -98,9 +98,11 @@ class ReferenceLanguage:
 
     def _float32(self, module: nn.Module, number: int) -> dict[str, Tensor]:
         values = {name: parameter.data.float() for name, parameter in module.named_parameters()}
-        if self._source is None or number < 0:
+        if self._source is None:
             return values
+        if number < 0:
+            return {"weight": torch.from_numpy(self._source.final_norm())}
         for part, place in PARTS.items():
-            if "norm" not in part:
-                values[f"{place}.weight"] = torch.from_numpy(self._source.matrix(number, part).dequantize())
+            exported = self._source.norm(number, part) if "norm" in part else self._source.matrix(number, part).dequantize()
+            values[f"{place}.weight"] = torch.from_numpy(exported)
         return values

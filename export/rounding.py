@@ -11,6 +11,7 @@ CODE_LIMIT = 127
 _DAMPING = 0.01  # of the mean of the Hessian's diagonal
 _SHRINKAGES = 16
 _BLOCK = 128
+_MAX_COLUMNS = 4096  # that see each other's errors: the Hessian has their square, and a connector of 12,288 inputs would take 6 GB
 _SMALLEST_SHRINKAGE = 0.6
 
 
@@ -22,16 +23,18 @@ def round_weights(weights: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         inputs: float [G, in, samples], what the layer really gets (already quantized).
     """
     weights, inputs = weights.double(), inputs.double()
-    hessian = inputs @ inputs.transpose(1, 2)
-    diagonal = torch.diagonal(hessian, dim1=1, dim2=2)
-    mean = diagonal.mean(1, keepdim=True)
-    diagonal += _DAMPING * mean + torch.where(mean == 0, 1.0, 0.0)  # an input that is always zero must not make it singular
-    scales = _best_scales(weights, diagonal)
-    order = torch.argsort(diagonal, dim=1, descending=True, stable=True)
+    power = inputs.square().sum(2)
+    mean = power.mean(1, keepdim=True)
+    damping = _DAMPING * mean + torch.where(mean == 0, 1.0, 0.0)  # an input that is always zero must not make the Hessian singular
+    scales = _best_scales(weights, power + damping)
     codes = torch.empty_like(weights)
-    for group, columns in enumerate(order):
-        permuted = hessian[group][columns][:, columns]
-        codes[group][:, columns] = _round_columns(weights[group][:, columns], scales[group], permuted)
+    for group in range(len(weights)):
+        for some in torch.split(torch.arange(weights.shape[2]), _MAX_COLUMNS):
+            columns = some[torch.argsort(power[group, some], descending=True, stable=True)]
+            rows = inputs[group, columns]
+            hessian = rows @ rows.T
+            hessian.diagonal().add_(damping[group])
+            codes[group][:, columns] = _round_columns(weights[group][:, columns], scales[group], hessian)
     return codes.to(torch.int8), scales.float()
 
 

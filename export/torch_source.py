@@ -14,8 +14,10 @@ from redvillm.errors import ExportError
 from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.decoder_source import FloatArray
 from redvillm.export.float_quantization import BlockFormat, quantize
+from redvillm.export.gguf import FINAL_NORM, layer_tensor
 from redvillm.export.layer_parts import PARTS
 from redvillm.export.quantization import BlockWeights
+from redvillm.export.tuning import NO_TUNING, LanguageTuning
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen2_vl_text", "qwen2_5_vl_text")
 _TABLE_FORMAT = BlockFormat(bits=8, symmetric=True)
@@ -28,17 +30,17 @@ class TorchSource:
         ExportError: another architecture, or a form of it that the decoder's graph does not have.
     """
 
-    def __init__(self, model: nn.Module, head: nn.Linear, form: BlockFormat, *, origin: str) -> None:
+    def __init__(self, model: nn.Module, head: nn.Linear, form: BlockFormat, *, origin: str, tuning: LanguageTuning = NO_TUNING) -> None:
         """`model` is a transformers text model without a head; `form` is that of all matrices but the table of embeddings."""
-        self.origin, self._model, self._head, self._form = origin, model, head, form
+        self.origin, self._model, self._head, self._form, self._tuning = origin, model, head, form, tuning
         self._config: Any = model.config
         _check(self._config, origin)
         self._rotary = _rotary_module(model)
         self.sizes = self._read_sizes()
 
     def matrix(self, layer: int, part: str) -> BlockWeights:
-        """A matrix, quantized."""
-        return quantize(_values(self._linear(layer, part).weight), self._form)
+        """A matrix, quantized, then tuned."""
+        return self._tuning.weights(layer_tensor(layer, part), quantize(_values(self._linear(layer, part).weight), self._form))
 
     def bias(self, layer: int, part: str) -> FloatArray | None:
         """A bias, where the architecture has one."""
@@ -46,12 +48,12 @@ class TorchSource:
         return None if bias is None else _values(bias)
 
     def norm(self, layer: int, part: str) -> FloatArray:
-        """A norm."""
-        return _values(self._layer(layer).get_parameter(f"{PARTS[part]}.weight"))
+        """A norm, tuned."""
+        return self._tuning.norm(layer_tensor(layer, part), _values(self._layer(layer).get_parameter(f"{PARTS[part]}.weight")))
 
     def final_norm(self) -> FloatArray:
-        """The last norm."""
-        return _values(self._model.get_parameter("norm.weight"))
+        """The last norm, tuned."""
+        return self._tuning.norm(FINAL_NORM, _values(self._model.get_parameter("norm.weight")))
 
     def embedding(self) -> BlockWeights:
         """The table, in 8 bits."""

@@ -9,20 +9,20 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from redvillm.export.efficientnet import IMAGE_SIZE, load_efficientnet_lite0
 from redvillm.export.vision import export_vision
+from redvillm.export.vision_encoders import LoadedEncoder
 from redvillm.manifest import FitSpec, Tensors
 from redvillm.training.features import Encoder
 
 _BATCH = 8
 
 
-def open_encoder(checkpoint: Path, run: Path, threads: int) -> Encoder:
-    """Return pixels uint8 [T, size, size, 3] -> X float32 [T, N, D] for the EfficientNet-Lite0 of `checkpoint`."""
+def open_encoder(vision: LoadedEncoder, run: Path, threads: int) -> Encoder:
+    """Return pixels uint8 [T, size, size, 3] -> X float32 [T, N, D]."""
     graph = run / "vision.onnx"
     if not graph.exists():
         run.mkdir(parents=True, exist_ok=True)
-        export_vision(load_efficientnet_lite0(checkpoint), FitSpec.square(IMAGE_SIZE), graph)
+        export_vision(vision.module, FitSpec.square(vision.image_size), graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

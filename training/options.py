@@ -20,8 +20,8 @@ class TrainingOptions:
         captions: files of captioned images.
         held_out: a file of questions that are measured on the way, or None.
         run: folder for features, checkpoints and reports.
-        vision_checkpoint: EfficientNet-Lite0 (.pth).
-        language_checkpoint: an LLM of the Llama architecture (.gguf).
+        vision_checkpoint: EfficientNet-Lite0 (.pth), or a folder of transformers.
+        language_checkpoint: an LLM of the Llama architecture (.gguf), or a folder of transformers.
         start_from: an adapter to go on from instead of a warm start, or None.
         warm_start_steps: batches of each warm start, without the LLM.
         caption_steps: steps on descriptions only, LLM frozen.
@@ -72,10 +72,12 @@ class TrainingOptions:
                 raise OptionsError(f"{name} is {getattr(self, name)}; it must be above 0 and at most 1")
         if self.tune_minimums and not self.tune_language:
             raise OptionsError("tune_minimums is a part of tune_language; switch both on, or both off")
-        wanted = (*self.questions, *self.captions, self.held_out, self.start_from, self.vision_checkpoint, self.language_checkpoint)
-        for path in wanted:
+        for path in (*self.questions, *self.captions, self.held_out, self.start_from):
             if path is not None and not path.is_file():
                 raise OptionsError(f"{path} does not exist, or is not a file")
+        for path in (self.vision_checkpoint, self.language_checkpoint):
+            if not path.exists():
+                raise OptionsError(f"{path} does not exist")
 
     @property
     def total_steps(self) -> int:

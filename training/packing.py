@@ -17,7 +17,6 @@ from torch import Tensor
 from redvillm.prompt import Prompt
 from redvillm.training.samples import Sample
 
-SYSTEM_PROMPT = "You see a video."
 _SHORT_ANSWER_TOKENS = 8
 _SHORT_ANSWER_WEIGHT = 2.0
 

@@ -17,11 +17,11 @@ from transformers import LlamaForCausalLM
 
 from redvillm.evenly import even_places
 from redvillm.export.adapter import Adapter, AdapterOptions, load_adapter, load_tuning, save_adapter
-from redvillm.export.efficientnet import FEATURE_WIDTH, GRID_SIZE, IMAGE_SIZE
-from redvillm.export.llama import load_llama
+from redvillm.export.composition import SYSTEM_PROMPT, Composition, write_composition
 from redvillm.export.pooling import pool_streams
-from redvillm.export.tokenizer import end_of_turn, read_prompt
+from redvillm.export.text_llms import load_text_llm, read_text_side
 from redvillm.export.tuning import LanguageTuning
+from redvillm.export.vision_encoders import LoadedEncoder, load_vision_encoder
 from redvillm.files import atomic_file
 from redvillm.prompt import Prompt
 from redvillm.question_set import read_caption_set, read_question_set
@@ -33,7 +33,6 @@ from redvillm.training.features import FeatureStore, fill_store
 from redvillm.training.language_tuning import TrainedLanguage
 from redvillm.training.media import read_media
 from redvillm.training.options import TrainingOptions
-from redvillm.training.packing import SYSTEM_PROMPT
 from redvillm.training.plots import plot_held_out, plot_losses
 from redvillm.training.run_record import check_run, record_run
 from redvillm.training.samples import Sampler
@@ -56,6 +55,7 @@ class Recipe:
     """What all stages share."""
 
     options: TrainingOptions
+    vision: LoadedEncoder
     clips: tuple[TrainingClip, ...]
     held_out: tuple[TrainingClip, ...]
     store: FeatureStore
@@ -79,18 +79,19 @@ def prepare(options: TrainingOptions) -> Recipe:
     check_lengths(asked)
     clips = group_by_clip(asked)
     held_out = () if options.held_out is None else _spread(group_by_clip(read_question_set(options.held_out)), options.held_out_clips)
+    vision = load_vision_encoder(options.vision_checkpoint)
     store = fill_store(
         options.run / "features",
         media_of((*clips, *held_out)),
-        lambda medium: read_media(medium.path, is_video=medium.is_video, size=IMAGE_SIZE, max_frames=options.max_frames),
-        open_encoder(options.vision_checkpoint, options.run, options.threads),
-        (GRID_SIZE * GRID_SIZE, FEATURE_WIDTH),
+        lambda medium: read_media(medium.path, is_video=medium.is_video, size=vision.image_size, max_frames=options.max_frames),
+        open_encoder(vision, options.run, options.threads),
+        (vision.num_patches, vision.width),
     )
-    prompt = Prompt(*read_prompt(options.language_checkpoint, SYSTEM_PROMPT))
-    llm = load_llama(options.language_checkpoint, torch.bfloat16)
+    text = read_text_side(options.language_checkpoint, SYSTEM_PROMPT)
+    llm = load_text_llm(options.language_checkpoint, torch.bfloat16)
     use_float32_attention(llm)
     record_run(options)
-    return Recipe(options, clips, held_out, store, prompt, end_of_turn(options.language_checkpoint), llm)
+    return Recipe(options, vision, clips, held_out, store, Prompt(text.tokenizer_json, text.prompt), text.end_of_turn, llm)
 
 
 def run_recipe(recipe: Recipe) -> Path:
@@ -108,6 +109,7 @@ def run_recipe(recipe: Recipe) -> Path:
     path = options.run / "adapter.safetensors"
     metadata = {"recipe": "redvillm train", "steps": str(progress.step), "seed": str(options.seed)}
     save_adapter(adapter, path, metadata=metadata, tuning=LanguageTuning() if language is None else language.values())
+    write_composition(Composition(vision=options.vision_checkpoint, language=options.language_checkpoint, adapter=path), options.run)
     _report(progress, options.run)
     return path
 
@@ -118,7 +120,8 @@ def _started(recipe: Recipe) -> tuple[Adapter, LanguageTuning]:
         return load_adapter(options.start_from), load_tuning(options.start_from)
     path = options.run / "warm_start.safetensors"
     if not path.exists():
-        adapter = Adapter(AdapterOptions(llm_width=recipe.llm.config.hidden_size))
+        sizes = {"num_patches": recipe.vision.num_patches, "vision_width": recipe.vision.width, "llm_width": recipe.llm.config.hidden_size}
+        adapter = Adapter(AdapterOptions(**sizes))
         _warm_start_images(recipe, adapter)
         _warm_start_motion(recipe, adapter)
         save_adapter(adapter, path, metadata={"recipe": "warm start"})

@@ -1,7 +1,9 @@
 """What a run folder was begun with, so that nothing of it is taken for another run's. Knows options and files; does not know stages."""
 
 import dataclasses
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from redvillm.errors import OptionsError
@@ -41,8 +43,16 @@ def _record(options: TrainingOptions) -> dict[str, Any]:
     files = {
         "questions": [sha256_of(path) for path in options.questions],
         "captions": [sha256_of(path) for path in options.captions],
-        "vision_checkpoint": sha256_of(options.vision_checkpoint),
-        "language_checkpoint": sha256_of(options.language_checkpoint),
+        "vision_checkpoint": _fingerprint(options.vision_checkpoint),
+        "language_checkpoint": _fingerprint(options.language_checkpoint),
         "start_from": None if options.start_from is None else sha256_of(options.start_from),
     }
     return values | files
+
+
+def _fingerprint(path: Path) -> str:
+    """Of a file its sha256, of a folder that of the fingerprints of its files."""
+    if not path.is_dir():
+        return sha256_of(path)
+    listing = [f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file()]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()

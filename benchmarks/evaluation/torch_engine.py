@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from redvillm import zoo
 from redvillm.benchmarks.evaluation.engine import Pixels, clip_frames
+from redvillm.export.composition import SYSTEM_PROMPT, VisionSide
 from redvillm.export.llama import load_llama
-from redvillm.export.nano import MAX_FRAMES, SYSTEM_PROMPT, NanoVision, load_vision, locate_sources
+from redvillm.export.nano import MAX_FRAMES, load_vision, locate_sources
 from redvillm.export.pooling import pool_streams
 from redvillm.export.tokenizer import read_prompt
 from redvillm.prompt import Prompt
@@ -107,7 +108,7 @@ class _Pooled:
 class _TorchVision:
     """Encoder, pooling and alignment as the runtime's Watcher calls them."""
 
-    def __init__(self, vision: NanoVision) -> None:
+    def __init__(self, vision: VisionSide) -> None:
         self._vision = vision
 
     def encode(self, pixels: NDArray[np.uint8]) -> Features:

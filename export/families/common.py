@@ -56,7 +56,7 @@ def prompt_of(processing: Processing, model: Any, *, placeholder: str, opening: 
         )
     before, rest = text.split(placeholder)
     between, after = rest.split(_QUESTION_MARK)
-    return PromptSpec(before=before + opening, between=closing + between, after=after, stop_token_ids=_stop_token_ids(processing.tokenizer, model))
+    return PromptSpec(before=before + opening, between=closing + between, after=after, stop_token_ids=_stop_token_ids_of(processing, model))
 
 
 def tokenizer_json_of(processing: Processing) -> str:
@@ -72,11 +72,18 @@ def tokenizer_json_of(processing: Processing) -> str:
     return text
 
 
-def _stop_token_ids(tokenizer: Any, model: Any) -> tuple[int, ...]:
-    """Every token that ends an answer, from the generation settings, the text model and the tokenizer."""
-    settings = (getattr(model, "generation_config", None), model.config.get_text_config(), tokenizer)
+def stop_token_ids(*settings: Any) -> tuple[int, ...]:
+    """Every token that ends an answer, from generation settings, configuration and tokenizer; those that are None say nothing.
+
+    Raises:
+        ExportError: none of them names one.
+    """
     found = [getattr(setting, "eos_token_id", None) for setting in settings]
     ids = {token for value in found if value is not None for token in ([value] if isinstance(value, int) else value)}
     if not ids:
         raise ExportError("neither the checkpoint nor its tokenizer says which token ends an answer (eos_token_id); add it to generation_config.json")
     return tuple(sorted(ids))
+
+
+def _stop_token_ids_of(processing: Processing, model: Any) -> tuple[int, ...]:
+    return stop_token_ids(getattr(model, "generation_config", None), model.config.get_text_config(), processing.tokenizer)

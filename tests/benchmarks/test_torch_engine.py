@@ -17,13 +17,14 @@ def engines(tmp_path, monkeypatch):
     from redvillm.benchmarks.evaluation.engine import Engine
     from redvillm.export import bundle, nano
     from redvillm.export.adapter import Adapter, AdapterOptions
-    from redvillm.export.nano import NanoSources, NanoVision
+    from redvillm.export.composition import VisionSide
+    from redvillm.export.nano import NanoSources
     from redvillm.export.tuning import LanguageTuning
 
     torch.manual_seed(0)
     sizes = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
     tuning = LanguageTuning(row_scales={"blk.0.attn_v.weight": np.full(32, 0.5, np.float32)})
-    vision = NanoVision(TinyEncoder().eval(), Adapter(sizes).eval(), tuning, 8)
+    vision = VisionSide(TinyEncoder().eval(), Adapter(sizes).eval(), tuning, 8)
     sources = NanoSources(tmp_path / "v", tiny_llama.write_gguf(tmp_path / "tiny.gguf"), tmp_path / "a", ())
     for module in (nano, torch_engine):
         monkeypatch.setattr(module, "locate_sources", lambda model, adapter: sources)
@@ -46,8 +47,8 @@ def test_likelihoods_agree_and_depend_on_the_video(engines):
 def test_an_answer_is_the_likeliest_tokens_one_by_one(engines, tmp_path):
     import tiny_llama
 
+    from redvillm.export.composition import SYSTEM_PROMPT
     from redvillm.export.llama import load_llama
-    from redvillm.export.nano import SYSTEM_PROMPT
     from redvillm.export.tokenizer import read_prompt
     from redvillm.export.tuning import LanguageTuning
     from redvillm.prompt import Prompt

@@ -12,9 +12,10 @@ from tiny_encoder import TinyEncoder
 
 from redvillm import zoo
 from redvillm.errors import ExportError, OptionsError, ParityError
-from redvillm.export import bundle, nano
+from redvillm.export import bundle, composition, nano
 from redvillm.export.adapter import Adapter, AdapterOptions
-from redvillm.export.nano import NanoSources, NanoVision
+from redvillm.export.composition import VisionSide
+from redvillm.export.nano import NanoSources
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.kernels.ort_library import ort_library_path
 from redvillm.manifest import Graphs, read_manifest, verify_files
@@ -26,7 +27,7 @@ SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    vision = NanoVision(TinyEncoder().eval(), Adapter(SIZES).eval(), tiny_tuning(), 8)
+    vision = VisionSide(TinyEncoder().eval(), Adapter(SIZES).eval(), tiny_tuning(), 8)
     llm = tiny_llama.write_gguf(tmp_path / "tiny.gguf")
     monkeypatch.setattr(nano, "locate_sources", lambda model, own_adapter: NanoSources(tmp_path / "v", llm, tmp_path / "a", ()))
     monkeypatch.setattr(nano, "load_vision", lambda sources: vision)
@@ -102,14 +103,14 @@ def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monk
 
 def test_a_wrong_decoder_fails_the_export(sources, tmp_path, monkeypatch):
     llm = tiny_llama.write_gguf(tmp_path / "other.gguf", seed=5)
-    monkeypatch.setattr(nano, "load_llama", lambda path, tuning: load_llama(llm, tuning=tuning))
+    monkeypatch.setattr(composition, "load_text_llm", lambda path, tuning: load_llama(llm, tuning=tuning))
     with pytest.raises(ParityError, match="first-token logits, function body"):
         bundle.export_bundle(NAME, tmp_path / "out")
 
 
 def test_a_tuning_that_is_not_exported_fails_the_export(sources, tmp_path, monkeypatch):
     strong = LanguageTuning(row_scales={"blk.0.ffn_down.weight": np.full(tiny_llama.WIDTH, 0.8, np.float32)})
-    monkeypatch.setattr(nano, "load_llama", lambda path, tuning: load_llama(path, tuning=strong))
+    monkeypatch.setattr(composition, "load_text_llm", lambda path, tuning: load_llama(path, tuning=strong))
     with pytest.raises(ParityError, match=r"first-token logits, function body.*it begins in layer 0 of 2"):
         bundle.export_bundle(NAME, tmp_path / "out")
 
@@ -140,7 +141,7 @@ def test_the_reference_is_not_loaded_where_nothing_is_compared(sources, tmp_path
     def refuse(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(nano, "load_llama", refuse)
+    monkeypatch.setattr(composition, "load_text_llm", refuse)
     assert bundle.export_bundle(NAME, tmp_path / "out", check=False).parity == ()
 
 
@@ -162,10 +163,10 @@ def test_targets_and_models_are_named(tmp_path):
 
 def test_widths_must_match(sources, tmp_path, monkeypatch):
     sizes = AdapterOptions(num_patches=4, vision_width=6, llm_width=32, num_motion_tokens=3)
-    narrow = NanoVision(TinyEncoder(), Adapter(sizes), NO_TUNING, 8)
+    narrow = VisionSide(TinyEncoder(), Adapter(sizes), NO_TUNING, 8)
     monkeypatch.setattr(nano, "load_vision", lambda sources: narrow)
     with pytest.raises(ExportError, match="width 32"):
         bundle.export_bundle(NAME, tmp_path / "out")
 
 
-export_align, export_vision, load_llama = bundle.export_align, bundle.export_vision, nano.load_llama
+export_align, export_vision, load_llama = bundle.export_align, bundle.export_vision, composition.load_text_llm

@@ -7,6 +7,7 @@ from block_weights import random_weights
 from redvillm.errors import ExportError
 from redvillm.export.gguf import EMBEDDING, GgufFile, layer_tensor
 from redvillm.export.quantization import BlockWeights, read_block_weights, stack_rows, tile
+from redvillm.export.tuning import LanguageTuning
 
 PART = layer_tensor(1, "ffn_down")
 
@@ -56,6 +57,14 @@ def test_a_row_order_moves_codes_scales_and_minimums(tmp_path):
 def test_stacked_rows_are_the_matrices_below_each_other(tmp_path):
     source = GgufFile(tiny_llama.write_gguf(tmp_path / "m.gguf"))
     parts = [read_block_weights(source, layer_tensor(0, part)) for part in ("attn_q", "attn_k", "attn_v")]
+    np.testing.assert_array_equal(stack_rows(parts).dequantize(), np.concatenate([part.dequantize() for part in parts]))
+
+
+def test_rows_with_and_without_minimums_stack_to_the_same_values(tmp_path):
+    source = GgufFile(tiny_llama.write_gguf(tmp_path / "m.gguf"))
+    plain = read_block_weights(source, layer_tensor(0, "attn_q"))
+    shifted = LanguageTuning(row_scales={"a": np.full(plain.num_outputs, 0.25, np.float32)}).weights("a", plain)
+    parts = [BlockWeights(bits=plain.bits, codes=plain.codes, scales=plain.scales, minimums=None), shifted]
     np.testing.assert_array_equal(stack_rows(parts).dequantize(), np.concatenate([part.dequantize() for part in parts]))
 
 

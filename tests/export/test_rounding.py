@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from redvillm.export import rounding
 from redvillm.export.rounding import CODE_LIMIT, round_weights
 
 
@@ -30,6 +31,16 @@ def test_outputs_are_kept_better_than_by_nearest_rounding(groups, out, width):
     assert error <= plain * (1 + 1e-6) + 1e-9
     if width > 20:
         assert error < 0.7 * plain  # enough columns to make errors good
+
+
+def test_a_layer_too_wide_for_one_hessian_is_rounded_in_parts(monkeypatch):
+    monkeypatch.setattr(rounding, "_MAX_COLUMNS", 100)
+    generator = torch.Generator().manual_seed(0)
+    weights, inputs = torch.randn(1, 5, 257, generator=generator), correlated(1, 257, 1031, generator)
+    codes, scales = round_weights(weights, inputs)
+    rounded = codes.float() * scales[..., None]
+    error, plain = (((values - weights) @ inputs).square().sum() for values in (rounded, nearest(weights)))
+    assert error < plain
 
 
 def test_dead_inputs_and_zero_rows_are_no_trouble():

@@ -95,7 +95,9 @@ def _look(arguments: argparse.Namespace) -> int:
     if arguments.check or not all(finding.passed for finding in findings):
         for finding in findings:
             print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.name}: {finding.words}")
-    if arguments.dry_run and hasattr(check, "size"):
+    if arguments.dry_run and not hasattr(check, "size"):
+        print("no sizes are estimated for a model that was put together, or for one that cannot be read")
+    elif arguments.dry_run:
         print(f"{'LLM':16}{'vision':8}{'bundle':>10}")
         for decoder, form in DECODER_PRECISIONS.items():
             for vision in VISION_PRECISIONS:

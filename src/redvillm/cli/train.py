@@ -31,8 +31,8 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--run", type=Path, required=True, dest="run_folder", metavar="FOLDER", help="for features, checkpoints and reports")
     help_text = "model of the zoo whose vision encoder and LLM are taken (default: %(default)s)"
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help=help_text)
-    parser.add_argument("--vision", type=Path, metavar="PTH", help="another EfficientNet-Lite0 checkpoint")
-    parser.add_argument("--language", type=Path, metavar="GGUF", help="another LLM of the Llama architecture")
+    parser.add_argument("--vision", type=Path, metavar="PTH|FOLDER", help="another EfficientNet-Lite0, or a vision encoder as transformers saves it")
+    parser.add_argument("--language", type=Path, metavar="GGUF|FOLDER", help="another LLM of the Llama architecture, or one as transformers saves it")
     parser.add_argument("--start-from", type=Path, metavar="ADAPTER", help="go on from this adapter instead of a warm start")
     parser.add_argument("--warm-start-steps", type=_STEPS, metavar="N", help="batches of the warm start")
     parser.add_argument("--caption-steps", type=_STEPS, metavar="N", help="steps on descriptions, LLM frozen")
@@ -71,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         **chosen,
     )
     adapter = run_recipe(prepare(options))
-    print(f"the adapter is in {adapter}; 'redvillm export {arguments.model} --adapter {adapter}' makes a bundle with it", file=sys.stderr)
+    is_own = arguments.vision or arguments.language
+    command = f"redvillm export {arguments.run_folder} --out bundle" if is_own else f"redvillm export {arguments.model} --adapter {adapter}"
+    print(f"the adapter is in {adapter}; '{command}' makes a bundle with it", file=sys.stderr)
     print(adapter)
     return 0
