@@ -76,6 +76,14 @@ def write_checkpoint(folder: Path) -> Path:
     return tiny_checkpoints.write(folder, "idefics3")
 
 
+def write_trained(folder: Path) -> None:
+    """Write what 'redvillm train' leaves in its folder, with random weights."""
+    pytest.importorskip("torch", reason="exporting a checkpoint needs redvillm[export]")
+    import composed_models
+
+    composed_models.compose(folder)
+
+
 @pytest.mark.bundle
 @pytest.mark.network
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not any(re.search(pattern, command) for pattern in NOT_RUN)])
@@ -88,6 +96,8 @@ def test_a_shown_command_runs(command, real_bundle, fetch_real, tmp_path):
     words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=real_bundle) for word in shlex.split(command)[1:]]
     if "CHECKPOINT" in words:
         words[words.index("CHECKPOINT")] = str(write_checkpoint(tmp_path / "checkpoint"))
+    if command.startswith("redvillm export run "):
+        write_trained(tmp_path / "run")
     if ENDLESS.match(command):
         words += ["--duration", "3s"]
     if "walk.rvtrace" in command and "--record" not in command:

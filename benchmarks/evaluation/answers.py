@@ -1,4 +1,4 @@
-"""When an answer counts as right. Knows words only.
+"""When an answer counts as right, and when as saying that there is none. Knows words only.
 
 Case, marks and a leading article do not count. A yes or no may go on ("Yes, there is one."): its first word counts.
 """
@@ -7,6 +7,7 @@ import re
 
 _ARTICLES = {"a", "an", "the"}
 _YES_NO = {"yes", "no"}
+_DECLINING = ("i cannot", "i can't", "i do not know", "i don't know", "there is no", "there are no", "unknown")
 
 
 def normalize(text: str) -> str:
@@ -20,3 +21,8 @@ def normalize(text: str) -> str:
 def is_right(answer: str, accepted: tuple[str, ...]) -> bool:
     """Whether `answer` says one of the accepted ones."""
     return normalize(answer) in {normalize(one) for one in accepted}
+
+
+def declines(answer: str) -> bool:
+    """Whether `answer` says that it does not know, or that what was asked about is not there."""
+    return bool(re.match(rf"(?:{'|'.join(_DECLINING)})\b", " ".join(re.findall(r"[\w']+", answer.lower()))))

@@ -20,7 +20,8 @@ def write_plot(evaluation: Evaluation, path: Path) -> None:
         own = [row.shares["own video"] for row in rows]
         places = range(len(rows))
         axes.barh(places, [100 * share.value for share in own], color=SERIES[0], height=0.6, label="own video, with its 95 % interval")
-        below, above = [100 * (share.value - share.low) for share in own], [100 * (share.high - share.value) for share in own]
+        below = [100 * max(0.0, share.value - share.low) for share in own]  # a share of none or all may lie a rounding outside of its interval
+        above = [100 * max(0.0, share.high - share.value) for share in own]
         axes.errorbar([100 * share.value for share in own], places, xerr=(below, above), fmt="none", ecolor=INK, elinewidth=1, capsize=2)
         for number, condition in enumerate(CONDITIONS[1:]):
             points = [(100 * row.shares[condition].value, place) for place, row in zip(places, rows, strict=True) if condition in row.shares]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redvillm.benchmarks.evaluation.answers import normalize
+from redvillm.benchmarks.evaluation.answers import declines, normalize
 from redvillm.benchmarks.evaluation.evaluator import CONDITIONS, Asked, Condition
 from redvillm.benchmarks.evaluation.measures import caption_scores, majority_share, wilson_interval
 from redvillm.question_set import DESCRIBE, VideoQuestion
@@ -29,11 +29,15 @@ class Share:
 
 @dataclass(frozen=True)
 class KindRow:
-    """Right answers of one kind by condition, and the best share that one answer to all would reach."""
+    """Right answers of one kind by condition, and the best share that one answer to all would reach.
+
+    `declined`: how often, with the own video, the answer is that it does not know or that there is none; None where yes or no is asked for.
+    """
 
     kind: str
     shares: dict[Condition, Share]
     baseline: float
+    declined: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -76,4 +80,10 @@ def _row(kind: str, questions: Sequence[VideoQuestion], asked: Sequence[Asked]) 
         if outcomes:
             shares[condition] = Share.of(outcomes)
     accepted = [frozenset(normalize(answer) for answer in question.answers) for question in questions if question.kind == kind]
-    return KindRow(kind, shares, majority_share(accepted))
+    with_own = [one for one in asked if one.condition == "own video" and questions[one.question].kind == kind]
+    declined = [declines(one.answer) for one in with_own if not _is_yes_no(questions[one.question])]
+    return KindRow(kind, shares, majority_share(accepted), Share.of(declined) if declined else None)
+
+
+def _is_yes_no(question: VideoQuestion) -> bool:
+    return any(normalize(answer) in ("yes", "no") for answer in question.answers)

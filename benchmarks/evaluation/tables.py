@@ -9,7 +9,7 @@ from rich.table import Table
 from redvillm.benchmarks.evaluation.evaluator import CONDITIONS
 from redvillm.benchmarks.evaluation.summary import Evaluation, Share
 
-_HEAD = ("kind of question", "right, own video", "95 % interval", "best single answer", *CONDITIONS[1:], "n")
+_HEAD = ("kind of question", "right, own video", "95 % interval", "best single answer", *CONDITIONS[1:], "does not know", "n")
 _NONE = "-"
 
 
@@ -21,7 +21,7 @@ def kind_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
         interval = f"{own.low:.1%} - {own.high:.1%}" if own else _NONE
         others = [_percent(row.shares.get(condition)) for condition in CONDITIONS[1:]]
         count = own.count if own else max((share.count for share in row.shares.values()), default=0)
-        rows.append((row.kind, _percent(own), interval, f"{row.baseline:.1%}", *others, str(count)))
+        rows.append((row.kind, _percent(own), interval, f"{row.baseline:.1%}", *others, _percent(row.declined), str(count)))
     return rows
 
 

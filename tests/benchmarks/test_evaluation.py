@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from redvillm.benchmarks.evaluation.answers import is_right, normalize
+from redvillm.benchmarks.evaluation.answers import declines, is_right, normalize
 from redvillm.benchmarks.evaluation.evaluator import CONDITIONS, Evaluator
 from redvillm.benchmarks.evaluation.measures import caption_scores, majority_share, wilson_interval
+from redvillm.benchmarks.evaluation.plot import write_plot
 from redvillm.benchmarks.evaluation.request import EvaluationRequest
 from redvillm.benchmarks.evaluation.run import spread
-from redvillm.benchmarks.evaluation.summary import summarize
+from redvillm.benchmarks.evaluation.summary import Evaluation, KindRow, Share, summarize
 from redvillm.benchmarks.evaluation.tables import to_markdown
 from redvillm.cli import main
 from redvillm.errors import OptionsError
@@ -41,6 +42,22 @@ def test_any_accepted_answer_is_right_and_no_other():
     assert not is_right("a cat", ("A dog.", "A puppy."))
     assert not is_right("nothing", ("No.",))
     assert not is_right("", ("No.",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_declined"),
+    [
+        ("I cannot tell.", True),
+        ("There is no dog.", True),
+        ("I don't know", True),
+        ("There is nobody.", False),
+        ("A dog.", False),
+        ("No.", False),
+        ("", False),
+    ],
+)
+def test_not_knowing_is_told_from_an_answer(answer, is_declined):
+    assert declines(answer) == is_declined
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (7, 13), (0, 20), (20, 20), (913, 1000)])
@@ -121,6 +138,7 @@ def test_every_condition_shows_what_it_says(tmp_path):
     assert {one.question for one in by["shuffled frames"]} == {2, 3}  # one frame cannot be shuffled
     evaluation = summarize(questions, asked, {"model": "looker"})
     level, rising = evaluation.kinds
+    assert (level.declined.value, level.declined.count, rising.declined) == (0.0, 2, None)
     assert (level.kind, level.shares["own video"].value, level.shares["wrong video"].value, level.baseline) == ("level", 1.0, 0.0, 0.5)
     assert (rising.shares["black video"].value, rising.baseline) == (0.0, 1.0)
     assert "shuffled frames" not in level.shares
@@ -201,3 +219,11 @@ def test_the_program_evaluates_a_bundle(tiny_folder, clip, tmp_path, capsys):
     (clip.parent / "a.png").write_bytes(b"no image")
     assert main(["eval", str(path), "--model", str(tiny_folder), "--condition", "own video"]) == 1
     assert "a.png is not a readable image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, 25, 177, 708])
+def test_a_plot_takes_shares_of_none_and_all(tmp_path, count):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra eval)")
+    rows = tuple(KindRow(str(value), {"own video": Share.of([value] * count)}, 0.5) for value in (False, True))
+    write_plot(Evaluation({}, rows), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
