@@ -77,8 +77,10 @@ class CheckpointCheck:
         return self._target
 
     def _find(self) -> str:
-        self._checkpoint = find_checkpoint(self._name)
-        return f"{self._checkpoint.folder}, {self._checkpoint.config['model_type']}"
+        checkpoint = find_checkpoint(self._name)
+        model_type = checkpoint.config["model_type"]
+        self._checkpoint = checkpoint
+        return f"{checkpoint.folder}, {model_type}"
 
     def _check_weights(self) -> str:
         files = self._checkpoint.weight_files()
