@@ -16,13 +16,18 @@ _QUESTION_MARK = "\x00question\x00"
 
 
 def text_prompt(chat_template: str, system: str, stop_token_ids: tuple[int, ...]) -> PromptSpec:
-    """Return the prompt of a text LLM: the user turn is the visual tokens, a newline and the question.
+    """Return the prompt of a text LLM: the user turn is the visual tokens, a newline and the question; an empty `system` is left out.
 
     Raises:
         ExportError: the template cannot be rendered, or leaves out the video or the question.
     """
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": f"{_VIDEO_MARK}\n{_QUESTION_MARK}"}]
-    return _split(render(chat_template, messages), stop_token_ids)
+    return split_prompt(render(chat_template, video_messages(system)), stop_token_ids)
+
+
+def video_messages(system: str) -> list[dict[str, str]]:
+    """Return the messages whose rendering `split_prompt` takes apart."""
+    user = {"role": "user", "content": f"{_VIDEO_MARK}\n{_QUESTION_MARK}"}
+    return [{"role": "system", "content": system}, user] if system else [user]
 
 
 def render(chat_template: str, messages: list[dict[str, Any]], **names: str) -> str:
@@ -38,7 +43,12 @@ def render(chat_template: str, messages: list[dict[str, Any]], **names: str) -> 
         raise ExportError(f"the chat template cannot be rendered ({error}); give a checkpoint with a chat template") from None
 
 
-def _split(text: str, stop_token_ids: tuple[int, ...]) -> PromptSpec:
+def split_prompt(text: str, stop_token_ids: tuple[int, ...]) -> PromptSpec:
+    """Return the prompt that a template has made of `video_messages`.
+
+    Raises:
+        ExportError: it leaves out the video or the question, or shows one twice.
+    """
     if text.count(_VIDEO_MARK) != 1 or text.count(_QUESTION_MARK) != 1:
         raise ExportError("the chat template does not show the user's text once; give a checkpoint with another chat template")
     before, rest = text.split(_VIDEO_MARK)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -79,13 +80,7 @@ class Checkpoint:
             ExportError: a damaged shard, a wrong configuration, or weights that are not those of the configuration.
         """
         self.weight_files()
-        with explained(f"the model in {self.folder}"):
-            model, report = transformers.AutoModelForImageTextToText.from_pretrained(
-                self.folder, dtype="auto", local_files_only=True, trust_remote_code=False, output_loading_info=True
-            )
-        if missing := sorted(report["missing_keys"]):
-            raise ExportError(f"{self.folder} lacks {len(missing)} weights of its configuration, first {missing[0]}; fetch the checkpoint again")
-        return model.eval().requires_grad_(False)
+        return load_whole(transformers.AutoModelForImageTextToText, self.folder, f"the model in {self.folder}")
 
     def load_processing(self) -> Processing:
         """Return image processor, tokenizer and chat template.
@@ -144,6 +139,23 @@ def _shards(index: Path) -> list[Path]:
     if any(path.parent != index.parent for path in paths):
         raise ExportError(f"{index} lists files outside of its folder; fetch the checkpoint again")
     return paths
+
+
+def load_whole(kind: Any, folder: Path, what: str, dtype: torch.dtype | None = None, *, unused: tuple[str, ...] = ()) -> Any:
+    """Load a model by one of transformers' Auto classes: no weight may be made up but those whose names begin as `unused` says.
+
+    `dtype` None keeps the type of the weights. The model is in eval mode and without gradients.
+
+    Raises:
+        ExportError: a damaged shard, a wrong configuration, or weights that are not those of the configuration.
+    """
+    with explained(what):
+        model, report = kind.from_pretrained(
+            folder, dtype="auto" if dtype is None else dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(unused)):
+        raise ExportError(f"{folder} lacks {len(missing)} weights of its configuration, first {missing[0]}; fetch the checkpoint again")
+    return model.eval().requires_grad_(False)
 
 
 @contextmanager

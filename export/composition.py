@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from redvillm.errors import ExportError, OptionsError
@@ -22,9 +21,11 @@ from redvillm.export.adapter import Adapter, load_adapter, load_tuning
 from redvillm.export.checkpoint import Checkpoint
 from redvillm.export.efficientnet import IMAGE_SIZE
 from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.gguf_source import GgufSource
 from redvillm.export.plan import BundlePlan
 from redvillm.export.reference_language import ReferenceLanguage
-from redvillm.export.text_llms import load_text_llm, read_text_side, text_llm_source
+from redvillm.export.text_llms import is_gguf, load_text_llm, read_text_side
+from redvillm.export.torch_source import TorchSource
 from redvillm.export.tuning import LanguageTuning
 from redvillm.export.vision_encoders import LoadedEncoder, load_vision_encoder
 from redvillm.files import atomic_file, sha256_of
@@ -34,7 +35,6 @@ MODEL_TYPE = "redvillm-composed"
 FAMILY = "composed"
 SYSTEM_PROMPT = "You see a video."
 _PARTS = ("vision", "language", "adapter")
-_WEIGHTS = ("*.safetensors", "*.bin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +54,7 @@ class Composition:
 
     def origins(self, licence: str) -> tuple[WeightOrigin, ...]:
         """Return name and fingerprint of every file with weights."""
-        files = [file for part in _PARTS for file in _weight_files(getattr(self, part))]
-        return tuple(WeightOrigin(name=file.name, origin=file.parent.name, licence=licence, sha256=sha256_of(file)) for file in files)
-
-    @property
-    def has_quantized_language(self) -> bool:
-        """Whether the LLM comes quantized, and stays as it is."""
-        return not self.language.is_dir()
+        return tuple(origin for part in _PARTS for origin in _origins(getattr(self, part), licence))
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
             raise ExportError(f"config.json of a {MODEL_TYPE} model wants {key!r}: a text")
     paths = {part: checkpoint.folder / config[part] for part in _PARTS}
     for part, path in paths.items():
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):
             raise ExportError(f"config.json names {config[part]!r:.200} as {part}, which is not there; paths are relative to {checkpoint.folder}")
     return Composition(**paths, system=config.get("system", SYSTEM_PROMPT))
 
@@ -133,31 +127,37 @@ def plan_of_sides(vision: VisionSide, language: LanguageSide, **choices: Any) ->
         ExportError: the LLM is not what it should be, or the adapter tunes another one.
     """
     text = read_text_side(language.path, language.system)
-    source = text_llm_source(language.path, language.form, vision.tuning)
-    is_given_quantized = not language.path.is_dir()
-
-    def load_language() -> ReferenceLanguage:
-        if not is_given_quantized:
-            return ReferenceLanguage(*_stored(language.path), source)
-        llm = load_text_llm(language.path, tuning=vision.tuning)
-        return ReferenceLanguage(llm.model, llm.lm_head)
-
+    weights = _quantized_weights(language, vision.tuning) if is_gguf(language.path) else _stored_weights(language, vision.tuning)
     return BundlePlan(
         encoder=vision.encoder,
         adapter=vision.adapter,
         fit=vision.fit,
         prompt=text.prompt,
         tokenizer_json=text.tokenizer_json,
-        source=source,
-        load_language=load_language,
-        plain_language=None if is_given_quantized or not vision.tuning.is_empty else ReferenceLanguage(*_stored(language.path)),
+        **weights,
         **choices,
     )
 
 
-def _stored(path: Path) -> tuple[nn.Module, nn.Linear]:
-    llm = load_text_llm(path, torch.bfloat16)
-    return llm.model, llm.lm_head
+def _quantized_weights(language: LanguageSide, tuning: LanguageTuning) -> dict[str, Any]:
+    """The fields of a plan for a GGUF."""
+
+    def load_language() -> ReferenceLanguage:
+        llm = load_text_llm(language.path, tuning=tuning)
+        return ReferenceLanguage(llm.model, llm.lm_head)
+
+    return {"source": GgufSource(language.path, tuning), "load_language": load_language}
+
+
+def _stored_weights(language: LanguageSide, tuning: LanguageTuning) -> dict[str, Any]:
+    """The fields of a plan for a folder of transformers; one model in memory serves all of them, in the type of its weights."""
+    llm = load_text_llm(language.path)
+    source = TorchSource(llm.model, llm.lm_head, language.form, origin=str(language.path), tuning=tuning)
+    return {
+        "source": source,
+        "load_language": lambda: ReferenceLanguage(llm.model, llm.lm_head, source),
+        "plain_language": ReferenceLanguage(llm.model, llm.lm_head) if tuning.is_empty else None,
+    }
 
 
 def check_vision_fits(vision: LoadedEncoder, adapter: Adapter) -> None:
@@ -180,14 +180,14 @@ def quantized_stays(parts: Composition, decoder: str, usual: str) -> str:
     Raises:
         OptionsError: one was asked for, and the LLM is quantized already.
     """
-    if not parts.has_quantized_language:
+    if not is_gguf(parts.language):
         return f"{decoder} weights, float16 cache"
     if decoder != usual:
         raise OptionsError(f"{parts.language.name} is quantized already and stays as it is; leave --llm out, or give a folder of transformers")
     return "weights as in the GGUF, float16 cache"
 
 
-def _weight_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(file for pattern in _WEIGHTS for file in path.glob(pattern))
+def _origins(path: Path, licence: str) -> tuple[WeightOrigin, ...]:
+    if path.is_dir():
+        return Checkpoint(path, path.name).origins(licence)
+    return (WeightOrigin(name=path.name, origin=path.parent.name, licence=licence, sha256=sha256_of(path)),)

@@ -16,7 +16,7 @@ from redvillm.export.decoder_graph import check_sizes
 from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.gguf_source import GgufSource
 from redvillm.export.plan import check_language_fits
-from redvillm.export.text_llms import read_text_side
+from redvillm.export.text_llms import is_gguf, read_text_side
 from redvillm.export.torch_source import TorchSource
 from redvillm.export.vision_encoders import LoadedEncoder, empty_vision_encoder, load_vision_encoder
 
@@ -65,7 +65,7 @@ class CompositionCheck:
 
     def _language_sizes(self) -> DecoderSizes:
         path = self._parts.language
-        if not path.is_dir():
+        if is_gguf(path):
             return GgufSource(path).sizes
         with explained(f"the LLM in {path}"), torch.device("meta"):
             configuration = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)

@@ -1,6 +1,6 @@
 """Text LLMs by themselves, for models that are put together: a GGUF file, or a folder of transformers.
 
-Both give the same: a torch model for training and comparison, a source of the decoder's weights, tokenizer and prompt. Knows where each comes from;
+Both give the same: a torch model, tokenizer and prompt. Knows where each comes from;
 does not know vision encoders or adapters.
 """
 
@@ -13,19 +13,14 @@ import transformers
 from tokenizers import Tokenizer
 
 from redvillm.errors import ExportError
-from redvillm.export.checkpoint import explained
-from redvillm.export.decoder_source import DecoderSource
+from redvillm.export.chat_template import split_prompt, video_messages
+from redvillm.export.checkpoint import explained, load_whole
 from redvillm.export.families.common import stop_token_ids
-from redvillm.export.float_quantization import BlockFormat
-from redvillm.export.gguf_source import GgufSource
 from redvillm.export.llama import load_llama
 from redvillm.export.tokenizer import end_of_turn, read_prompt
-from redvillm.export.torch_source import TorchSource
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.manifest import PromptSpec
 
-_VIDEO_MARK = "\x00video\x00"
-_QUESTION_MARK = "\x00question\x00"
 _ANSWER_MARK = "\x00answer\x00"
 
 
@@ -38,13 +33,18 @@ class TextSide:
     end_of_turn: int
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether an LLM comes as a file, which is quantized already and stays so, and not as a folder."""
+    return not path.is_dir()
+
+
 def read_text_side(path: Path, system: str) -> TextSide:
     """Return the text side of an LLM, with a system message unless `system` is empty.
 
     Raises:
         ExportError: no tokenizer, or no chat template that shows the message once.
     """
-    if not path.is_dir():
+    if is_gguf(path):
         tokenizer_json, prompt = read_prompt(path, system)
         return TextSide(tokenizer_json=tokenizer_json, prompt=prompt, end_of_turn=end_of_turn(path))
     with explained(f"the tokenizer in {path}"):
@@ -54,32 +54,21 @@ def read_text_side(path: Path, system: str) -> TextSide:
     if backend is None or not tokenizer.chat_template:
         raise ExportError(f"{path} has no fast tokenizer with a chat template; give an LLM that follows instructions, with tokenizer.json")
     stops = stop_token_ids(tokenizer, _generation_settings(path), configuration)
-    return TextSide(tokenizer_json=backend.to_str(), prompt=_prompt(tokenizer, system, stops, path), end_of_turn=_taught_end(tokenizer, stops, path))
+    prompt = split_prompt(_rendered(tokenizer, video_messages(system), path, add_generation_prompt=True), stops)
+    return TextSide(tokenizer_json=backend.to_str(), prompt=prompt, end_of_turn=_taught_end(tokenizer, stops, path))
 
 
-def load_text_llm(path: Path, dtype: torch.dtype = torch.float32, *, tuning: LanguageTuning = NO_TUNING) -> Any:
-    """Return the torch model (with `model` and `lm_head`), in eval mode and without gradients; a GGUF is dequantized, with its tuning.
+def load_text_llm(path: Path, dtype: torch.dtype | None = None, *, tuning: LanguageTuning = NO_TUNING) -> Any:
+    """Return the torch model (with `model` and `lm_head`), in eval mode and without gradients.
+
+    A GGUF is dequantized, with `tuning`; of a folder, which is not tuned here, `dtype` None keeps the type of its weights (of a GGUF: float32).
 
     Raises:
         ExportError: neither a GGUF of the Llama architecture nor a folder with a causal LLM.
     """
-    if not path.is_dir():
-        return load_llama(path, dtype, tuning=tuning)
-    with explained(f"the LLM in {path}"):
-        llm = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype, local_files_only=True, trust_remote_code=False)
-    return llm.eval().requires_grad_(False)
-
-
-def text_llm_source(path: Path, form: BlockFormat, tuning: LanguageTuning) -> DecoderSource:
-    """Return the weights for the decoder: those of a GGUF as they are stored, those of a folder brought to `form`.
-
-    Raises:
-        ExportError: as `load_text_llm`, or an architecture that the decoder's graph does not have.
-    """
-    if not path.is_dir():
-        return GgufSource(path, tuning)
-    llm = load_text_llm(path, torch.bfloat16)
-    return TorchSource(llm.model, llm.lm_head, form, origin=str(path), tuning=tuning)
+    if is_gguf(path):
+        return load_llama(path, dtype or torch.float32, tuning=tuning)
+    return load_whole(transformers.AutoModelForCausalLM, path, f"the LLM in {path}", dtype)
 
 
 def _generation_settings(path: Path) -> Any:
@@ -89,19 +78,9 @@ def _generation_settings(path: Path) -> Any:
         return None  # a checkpoint need not have them
 
 
-def _prompt(tokenizer: Any, system: str, stops: tuple[int, ...], path: Path) -> PromptSpec:
-    messages = [{"role": "user", "content": f"{_VIDEO_MARK}\n{_QUESTION_MARK}"}]
-    text = _rendered(tokenizer, ([{"role": "system", "content": system}] if system else []) + messages, path, add_generation_prompt=True)
-    if text.count(_VIDEO_MARK) != 1 or text.count(_QUESTION_MARK) != 1:
-        raise ExportError(f"the chat template in {path} does not show the user's text once; give an LLM with another one")
-    before, rest = text.split(_VIDEO_MARK)
-    between, after = rest.split(_QUESTION_MARK)
-    return PromptSpec(before=before, between=between, after=after, stop_token_ids=stops)
-
-
 def _taught_end(tokenizer: Any, stops: tuple[int, ...], path: Path) -> int:
     """The stop token that the chat template itself writes after an answer."""
-    messages = [{"role": "user", "content": _QUESTION_MARK}, {"role": "assistant", "content": _ANSWER_MARK}]
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER_MARK}]
     after = _rendered(tokenizer, messages, path, add_generation_prompt=False).partition(_ANSWER_MARK)[2].lstrip()
     backend: Tokenizer = tokenizer.backend_tokenizer
     return next((token for token in stops if after.startswith(str(backend.id_to_token(token)))), stops[-1])

@@ -13,10 +13,12 @@ import transformers
 from torch import Tensor, nn
 
 from redvillm.errors import ExportError
-from redvillm.export.checkpoint import explained
+from redvillm.export.checkpoint import explained, load_whole
 from redvillm.export.efficientnet import FEATURE_WIDTH, GRID_SIZE, IMAGE_SIZE, load_efficientnet_lite0
 from redvillm.export.families.attention import use_fused_attention
 from redvillm.export.image_llm import NormalisedPixels
+
+_POOLERS = ("pooler.", "head.", "vision_model.head.", "vision_model.pooler.")  # come after the last features; checkpoints of classifiers lack them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,7 @@ class TransformersEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Leave out the tokens that stand before the patches (class, registers); of a convolutional model, take the map row by row."""
-        return self._rows(self.model(self.normalise(pixels)).last_hidden_state)[:, self.num_other_tokens :]
-
-    def _rows(self, hidden: Tensor) -> Tensor:
-        return hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden
+        return _rows(self.model(self.normalise(pixels)).last_hidden_state)[:, self.num_other_tokens :]
 
 
 def load_vision_encoder(path: Path) -> LoadedEncoder:
@@ -54,9 +53,7 @@ def load_vision_encoder(path: Path) -> LoadedEncoder:
     """
     if not path.is_dir():
         return LoadedEncoder(module=load_efficientnet_lite0(path), num_patches=GRID_SIZE**2, width=FEATURE_WIDTH, image_size=IMAGE_SIZE)
-    with explained(f"the vision encoder in {path}"):
-        loaded = transformers.AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=True, trust_remote_code=False)
-    return _measured(loaded, path, "cpu")
+    return _measured(load_whole(transformers.AutoModel, path, f"the vision encoder in {path}", torch.float32, unused=_POOLERS), path, "cpu")
 
 
 def empty_vision_encoder(path: Path) -> LoadedEncoder:
@@ -86,6 +83,10 @@ def image_size_of(processor: Any, path: Path) -> int:
     return int(height)
 
 
+def _rows(hidden: Tensor) -> Tensor:
+    return hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden
+
+
 def _measured(loaded: Any, path: Path, device: str) -> LoadedEncoder:
     """Run one image: what comes before the patches is what is more than a square of them."""
     with explained(f"the image processor in {path}"):
@@ -94,7 +95,7 @@ def _measured(loaded: Any, path: Path, device: str) -> LoadedEncoder:
     with explained(f"the vision encoder in {path}"), torch.inference_mode():
         hidden = model(torch.zeros(1, 3, side, side, device=device)).last_hidden_state
         use_fused_attention(model)
-    num_tokens, width = (hidden.shape[2] * hidden.shape[3], hidden.shape[1]) if hidden.ndim == 4 else hidden.shape[1:]
+    num_tokens, width = _rows(hidden).shape[1:]
     patch = getattr(model.config, "patch_size", None)
     num_patches = (side // patch) ** 2 if isinstance(patch, int) and hidden.ndim == 3 else num_tokens
     if num_patches > num_tokens:

@@ -76,8 +76,8 @@ class TrainingOptions:
             if path is not None and not path.is_file():
                 raise OptionsError(f"{path} does not exist, or is not a file")
         for path in (self.vision_checkpoint, self.language_checkpoint):
-            if not path.exists():
-                raise OptionsError(f"{path} does not exist")
+            if not (path.is_file() or path.is_dir()):
+                raise OptionsError(f"{path} does not exist, or is neither a file nor a folder")
 
     @property
     def total_steps(self) -> int:

@@ -12,10 +12,16 @@ _DECLINING = ("i cannot", "i can't", "i do not know", "i don't know", "there is 
 
 def normalize(text: str) -> str:
     """Return the words of `text`, lower case, without marks and without a leading article; of a yes or no that goes on, its first word."""
-    words: list[str] = re.findall(r"[\w']+", text.lower())
+    words = words_of(text)
     if words and words[0] in _YES_NO:
         return words[0]
     return " ".join(words[1:] if len(words) > 1 and words[0] in _ARTICLES else words)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of `text`, lower case, without marks."""
+    words: list[str] = re.findall(r"[\w']+", text.lower())
+    return words
 
 
 def is_right(answer: str, accepted: tuple[str, ...]) -> bool:
@@ -25,4 +31,9 @@ def is_right(answer: str, accepted: tuple[str, ...]) -> bool:
 
 def declines(answer: str) -> bool:
     """Whether `answer` says that it does not know, or that what was asked about is not there."""
-    return bool(re.match(rf"(?:{'|'.join(_DECLINING)})\b", " ".join(re.findall(r"[\w']+", answer.lower()))))
+    return bool(re.match(rf"(?:{'|'.join(_DECLINING)})\b", " ".join(words_of(answer))))
+
+
+def is_yes_no(accepted: tuple[str, ...]) -> bool:
+    """Whether yes or no is what a question with these accepted answers asks for."""
+    return any(normalize(answer) in _YES_NO for answer in accepted)

@@ -1,11 +1,12 @@
 """The measures of a report: shares with their interval, the baseline, and the agreement of captions. Knows numbers and words only."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+
+from redvillm.benchmarks.evaluation.answers import words_of
 
 _Z = 1.959964  # of a 95 % interval
 
@@ -40,12 +41,8 @@ def caption_scores(captions: Sequence[str], references: Sequence[Sequence[str]])
 
     bleu, cider = BleuScorer(n=4), CiderScorer(n=4)
     for caption, wanted in zip(captions, references, strict=True):
-        pair = (_words(caption), [_words(reference) for reference in wanted])
+        pair = (" ".join(words_of(caption)), [" ".join(words_of(reference)) for reference in wanted])
         bleu += pair
         cider += pair
     bleu_scores, _ = bleu.compute_score(option="closest", verbose=0)
     return {"BLEU-4": float(bleu_scores[3]), "CIDEr": float(np.asarray(cider.compute_score()[0]))}
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"[\w']+", text.lower()))

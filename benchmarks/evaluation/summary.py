@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redvillm.benchmarks.evaluation.answers import declines, normalize
+from redvillm.benchmarks.evaluation.answers import declines, is_yes_no, normalize
 from redvillm.benchmarks.evaluation.evaluator import CONDITIONS, Asked, Condition
 from redvillm.benchmarks.evaluation.measures import caption_scores, majority_share, wilson_interval
 from redvillm.question_set import DESCRIBE, VideoQuestion
@@ -81,9 +81,5 @@ def _row(kind: str, questions: Sequence[VideoQuestion], asked: Sequence[Asked]) 
             shares[condition] = Share.of(outcomes)
     accepted = [frozenset(normalize(answer) for answer in question.answers) for question in questions if question.kind == kind]
     with_own = [one for one in asked if one.condition == "own video" and questions[one.question].kind == kind]
-    declined = [declines(one.answer) for one in with_own if not _is_yes_no(questions[one.question])]
+    declined = [declines(one.answer) for one in with_own if not is_yes_no(questions[one.question].answers)]
     return KindRow(kind, shares, majority_share(accepted), Share.of(declined) if declined else None)
-
-
-def _is_yes_no(question: VideoQuestion) -> bool:
-    return any(normalize(answer) in ("yes", "no") for answer in question.answers)

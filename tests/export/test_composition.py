@@ -11,6 +11,7 @@ import torch
 import transformers
 from composed_models import VISION, WIDTH, compose, write_adapter, write_language, write_vision
 from random_efficientnet import random_state
+from safetensors.torch import load_file, save_file
 
 import redvillm
 from redvillm.cli.command_line import main
@@ -107,6 +108,39 @@ def test_a_wrong_composition_is_one_error(tmp_path, changes):
         export_checkpoint(str(folder), tmp_path / "bundle", CheckpointOptions())
     assert not (tmp_path / "bundle").exists()
     assert main(["export", str(folder), "--check"]) == 1
+
+
+@pytest.mark.parametrize(("part", "weight"), [("vision", "encoder.layers.1.self_attn.k_proj.weight"), ("llm", "model.layers.1.mlp.up_proj.weight")])
+def test_a_part_without_one_of_its_weights_is_refused(tmp_path, part, weight):
+    """The library makes up what is missing."""
+    folder = compose(tmp_path / "model")
+    path = folder / part / "model.safetensors"
+    state = load_file(path)
+    [name] = [name for name in state if name.endswith(weight)]
+    del state[name]
+    save_file(state, path, metadata={"format": "pt"})
+    with pytest.raises(ExportError, match="lacks 1 weights"):
+        checkpoint_plan(Checkpoint(folder, "tiny"), CheckpointOptions())
+
+
+def test_an_encoder_without_its_unused_pooler_is_taken(tmp_path):
+    folder = write_vision(tmp_path / "vision", "siglip")
+    state = {name: values for name, values in load_file(folder / "model.safetensors").items() if "head." not in name}
+    expected = load_vision_encoder(folder).module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    torch.testing.assert_close(load_vision_encoder(folder).module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)), expected)
+
+
+def test_weights_keep_the_type_in_which_they_are_stored(tmp_path):
+    """A checkpoint in float32 is quantized from float32, and compared with that."""
+    llm = load_text_llm(write_language(tmp_path / "llm"))
+    assert {parameter.dtype for parameter in llm.parameters()} == {torch.float32}
+
+
+def test_a_gguf_takes_no_system_message_too(tmp_path):
+    path = tiny_llama.write_gguf(tmp_path / "llm.gguf")
+    assert "You see" in read_text_side(path, "You see a video.").prompt.before
+    assert "system" not in read_text_side(path, "").prompt.before
 
 
 def test_parts_that_do_not_fit_each_other_are_refused(tmp_path):
