@@ -143,5 +143,6 @@ def load_tuning(path: Path) -> LanguageTuning:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Root mean square 1 over the last axis."""
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+    """Root mean square 1 over the last axis; squares are taken in float32, float16 holds none of values above 255."""
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-6)).to(x.dtype)

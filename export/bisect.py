@@ -3,8 +3,7 @@
 Knows graphs and their inner values; does not know what a stage or a limit is.
 """
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from redvillm.export.decoder_graph import layer_output
-from redvillm.export.graph_run import FloatArray, GraphDecoder, open_graph
+from redvillm.export.graph_run import GraphDecoder
+from redvillm.export.node_runner import run_node_by_node
 from redvillm.export.parity_language import PromptSequence
 from redvillm.export.parity_measures import mean_cosine
 from redvillm.export.plan import BundlePlan
@@ -45,22 +45,16 @@ def first_differing_value(exact: Path, changed: Path, feeds: dict[str, NDArray[A
     graphs = [onnx.load(path) for path in (exact, changed)]
     kept = {name for node in graphs[1].graph.node for name in node.output}
     nodes = [node for node in graphs[0].graph.node if node.output[0] in kept]
-    values = [_inner_values(graph, [node.output[0] for node in nodes], feeds) for graph in graphs]
+    values = [run_node_by_node(graph, feeds, [node.output[0] for node in nodes]) for graph in graphs]
     for node, wanted, found in zip(nodes, *values, strict=True):
-        is_real = wanted.dtype == np.float32 and wanted.shape == found.shape and wanted.ndim > 1
-        if is_real and (cosine := mean_cosine(found.reshape(len(found), -1), wanted.reshape(len(wanted), -1))) < _ALIKE:
-            return f"it begins at {node.op_type} {node.name or node.output[0]} (cosine {cosine:.3g} after it)"
+        if wanted.dtype != np.float32 or wanted.shape != found.shape or wanted.ndim < 2:
+            continue
+        place = f"it begins at {node.op_type} {node.name or node.output[0]}"
+        if not np.isfinite(found).all():
+            return f"{place}, whose values reach {np.abs(wanted).max():.3g}: {found.dtype} ends at {np.finfo(found.dtype).max:.0f}"
+        if (cosine := mean_cosine(found.astype(np.float32).reshape(len(found), -1), wanted.reshape(len(wanted), -1))) < _ALIKE:
+            return f"{place} (cosine {cosine:.3g} after it)"
     return "no inner value that both graphs have differs by itself"
-
-
-def _inner_values(graph: onnx.ModelProto, names: Sequence[str], feeds: dict[str, NDArray[Any]]) -> list[FloatArray]:
-    present = {value.name for value in graph.graph.output}
-    graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "inner.onnx"
-        onnx.save_model(graph, path, save_as_external_data=True, location="inner.data", size_threshold=1 << 20)
-        results: list[FloatArray] = open_graph(path).run(list(names), feeds)
-    return results
 
 
 @contextmanager

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from redvillm import zoo
 from redvillm.errors import ExportError, OptionsError
-from redvillm.export.align import export_align, export_video
+from redvillm.export.align import export_align, export_video, export_video_from
 from redvillm.export.checkpoint import find_checkpoint
 from redvillm.export.checkpoint_plan import CheckpointOptions, checkpoint_plan
 from redvillm.export.decoder import export_decoder
+from redvillm.export.estimate import planned_bytes
 from redvillm.export.nano import nano_plan
 from redvillm.export.parity import check_parity
 from redvillm.export.plan import BundlePlan
-from redvillm.export.targets import check_target
-from redvillm.export.vision import DESCRIPTIONS, Precision, check_precision, export_vision
+from redvillm.export.targets import Precision, VisionChoice, choose_vision
+from redvillm.export.vision import export_vision
 from redvillm.files import atomic_directory
 from redvillm.kernels.ort_library import ORT_LIBRARY_NAME, ort_library_path
 from redvillm.manifest import (
@@ -34,7 +35,7 @@ from redvillm.manifest import (
 )
 
 _TOOLS = ("redvillm", "torch", "onnx", "onnxscript", "onnxruntime", "transformers", "gguf")
-_NEEDED_FREE_BYTES = 400_000_000
+_FREE_BYTES = 10_000_000  # that any export needs
 
 
 def export_bundle(
@@ -42,7 +43,7 @@ def export_bundle(
     out: Path,
     *,
     target: str = "cpu",
-    vision: Precision = "int8",
+    vision: Precision | None = None,
     adapter: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -52,7 +53,8 @@ def export_bundle(
 
     The folder appears under its name when everything in it has been written and checked, and not before. The same weights and tools give
     the same bytes on the same machine. `adapter` is a file of `redvillm train` instead of the model's own. `vision` is the precision of
-    vision.onnx; video.onnx stays in float32. `check` = False leaves the parity gate out (and the manifest says so by an empty list).
+    vision.onnx, None for the target's own: int8 on cpu (where video.onnx stays in float32), fp16 on GPUs. `check` = False leaves the parity gate
+    out (and the manifest says so by an empty list).
 
     Raises:
         OptionsError: an unknown model, target or precision, or `out` exists and `force` is false.
@@ -71,7 +73,7 @@ def export_checkpoint(
     options: CheckpointOptions,
     *,
     target: str = "cpu",
-    vision: Precision = "int8",
+    vision: Precision | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     check: bool = True,
@@ -95,46 +97,46 @@ def _export(
     out: Path,
     *,
     target: str,
-    vision: Precision,
+    vision: Precision | None,
     force: bool,
     progress: Callable[[str], None],
     check: bool,
 ) -> Manifest:
-    check_target(target)
-    check_precision(vision)
+    choice = choose_vision(target, vision)
     _check_place(out, force=force)
+    _check_space(out, _FREE_BYTES)
     plan = load()
+    _check_space(out, 2 * planned_bytes(plan, choice))
     with atomic_directory(out, replace=force) as folder:
-        manifest = _write_bundle(plan, folder, target=target, vision=vision, progress=progress, check=check)
+        manifest = _write_bundle(plan, folder, choice, progress=progress, check=check)
         manifest.write(folder)
     progress(f"bundle written to {out} ({sum(spec.size_bytes for spec in manifest.files.values()) / 1e6:.0f} MB)")
     return manifest
 
 
-def _write_bundle(plan: BundlePlan, folder: Path, *, target: str, vision: Precision, progress: Callable[[str], None], check: bool) -> Manifest:
+def _write_bundle(plan: BundlePlan, folder: Path, choice: VisionChoice, *, progress: Callable[[str], None], check: bool) -> Manifest:
     dimensions = plan.dimensions
     progress(f"exporting {Graphs.DECODER} ({plan.decoder_precision})")
     decoder = export_decoder(plan.source, folder, max_context_tokens=plan.max_context_tokens, tokenizer_json=plan.tokenizer_json)
-    graphs = {Graphs.DECODER: decoder.graph, **_write_vision_graphs(plan, folder, vision, progress)}
+    graphs = {Graphs.DECODER: decoder.graph}
+    precisions = _precisions(plan, choice)
+    for name, words in precisions.items():
+        progress(f"exporting {name} ({words})")
+        graphs[name] = _write_graph(name, plan, folder, choice)
     parity: tuple[ParityResult, ...] = ()
     if check:
         progress("comparing every stage with torch")
-        parity = check_parity(folder, plan, vision)
+        parity = check_parity(folder, plan, choice)
         for result in parity:
             progress(f"  {result.stage}: {result.metric} {result.value:.4g} (limit {result.limit:g})")
-        if plan.with_video and ort_library_path() is None:
+        if Graphs.VIDEO in graphs and ort_library_path() is None:
             progress(f"  {Graphs.VIDEO} was compared without the custom op for ONNX Runtime: this redvillm was built without {ORT_LIBRARY_NAME}")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=plan.name,
         family=plan.family,
-        target=target,
-        precision={
-            Graphs.VISION: DESCRIPTIONS[vision],
-            **({Graphs.VIDEO: "float32"} if plan.with_video else {}),
-            Graphs.ALIGN: "float32",
-            Graphs.DECODER: plan.decoder_precision,
-        },
+        target=choice.target,
+        precision={**precisions, Graphs.DECODER: plan.decoder_precision},
         dimensions=dimensions,
         frames=plan.fit,
         streams=STREAMS if dimensions.num_motion_tokens else STREAMS[:2],
@@ -148,16 +150,28 @@ def _write_bundle(plan: BundlePlan, folder: Path, *, target: str, vision: Precis
     )
 
 
-def _write_vision_graphs(plan: BundlePlan, folder: Path, vision: Precision, progress: Callable[[str], None]) -> dict[str, GraphSpec]:
-    graphs = {}
-    progress(f"exporting {Graphs.VISION} ({DESCRIPTIONS[vision]})")
-    graphs[Graphs.VISION] = export_vision(plan.encoder, plan.fit, folder / Graphs.VISION, precision=vision)
-    progress(f"exporting {Graphs.ALIGN}")
-    graphs[Graphs.ALIGN] = export_align(plan.adapter, folder / Graphs.ALIGN)
-    if plan.with_video:
-        progress(f"exporting {Graphs.VIDEO}")
-        graphs[Graphs.VIDEO] = export_video(plan.encoder, plan.adapter, plan.fit, folder / Graphs.VIDEO)
-    return graphs
+def _precisions(plan: BundlePlan, choice: VisionChoice) -> dict[str, str]:
+    """The graphs before the LLM that a target gets, in the order in which they are written, each with its precision in words."""
+    whole_clips = choice.form.whole_clips
+    words = {Graphs.VISION: choice.words, Graphs.ALIGN: "float16" if _is_half(plan, choice) else "float32"}
+    if plan.with_video if whole_clips is None else whole_clips:
+        words[Graphs.VIDEO] = choice.words if whole_clips else "float32"
+    return words
+
+
+def _is_half(plan: BundlePlan, choice: VisionChoice) -> bool:
+    """Whether the adapter computes in float16; one without weights computes nothing."""
+    return choice.half and any(True for _ in plan.adapter.parameters())
+
+
+def _write_graph(name: str, plan: BundlePlan, folder: Path, choice: VisionChoice) -> GraphSpec:
+    if name == Graphs.VISION:
+        return export_vision(plan.encoder, plan.fit, folder / name, precision=choice.precision, target=choice.target)
+    if name == Graphs.ALIGN:
+        return export_align(plan.adapter, folder / name, half=_is_half(plan, choice))
+    if choice.form.whole_clips:
+        return export_video_from(folder / Graphs.VISION, plan.adapter, folder / name, half=choice.half)
+    return export_video(plan.encoder, plan.adapter, plan.fit, folder / name)
 
 
 def _check_place(out: Path, *, force: bool) -> None:
@@ -165,7 +179,10 @@ def _check_place(out: Path, *, force: bool) -> None:
         raise OptionsError(f"{out} exists already; choose another --out, or replace it with --force")
     if out.exists() and not (out / MANIFEST_NAME).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise OptionsError(f"{out} is not a bundle, so it is not replaced; choose another --out")
+
+
+def _check_space(out: Path, needed_bytes: int) -> None:
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     free_bytes = shutil.disk_usage(parent).free
-    if free_bytes < _NEEDED_FREE_BYTES:
-        raise ExportError(f"{parent} has {free_bytes / 1e6:.0f} MB free, the export needs {_NEEDED_FREE_BYTES / 1e6:.0f} MB; free some space")
+    if free_bytes < needed_bytes:
+        raise ExportError(f"{parent} has {free_bytes / 1e6:.0f} MB free, the export needs {needed_bytes / 1e6:.0f} MB; free some space")

@@ -23,7 +23,7 @@ from redvillm.export.decoder_graph import check_sizes
 from redvillm.export.estimate import ModelSize, size_of
 from redvillm.export.families.common import tokenizer_json_of
 from redvillm.export.families.registry import Family, family_of
-from redvillm.export.targets import check_target
+from redvillm.export.targets import Precision, choose_vision
 from redvillm.export.torch_source import TorchSource
 
 
@@ -40,17 +40,18 @@ class CheckpointCheck:
     """The checks of one checkpoint; `size` is there when `findings` have come so far."""
 
     size: ModelSize
+    _precision: Precision
     _checkpoint: Checkpoint
     _family: Family
     _model: Any
 
-    def __init__(self, name_or_folder: str, options: CheckpointOptions, *, target: str, vision: str, out: Path) -> None:
+    def __init__(self, name_or_folder: str, options: CheckpointOptions, *, target: str, vision: str | None, out: Path) -> None:
         self._name, self._options, self._target, self._vision, self._out = name_or_folder, options, target, vision, out
 
     def findings(self) -> Iterator[Finding]:
         """Yield one finding after the other; ends early where nothing more can be said."""
         checks = (
-            ("target", self._check_target, False),
+            ("target", self._check_target, True),
             ("checkpoint", self._find, True),
         )
         yield from _outcomes(checks)
@@ -73,8 +74,8 @@ class CheckpointCheck:
         )
 
     def _check_target(self) -> str:
-        check_target(self._target)
-        return self._target
+        self._precision = choose_vision(self._target, self._vision).precision
+        return f"{self._target}, vision encoder {self._precision}"
 
     def _find(self) -> str:
         checkpoint = find_checkpoint(self._name)
@@ -118,13 +119,13 @@ class CheckpointCheck:
         return f"{sizes.num_layers} layers of width {sizes.width}, {sizes.num_heads} heads, context {sizes.max_context_tokens}"
 
     def _check_memory(self) -> str:
-        needed, free = self.size.export_memory_bytes(self._vision), psutil.virtual_memory().available
+        needed, free = self.size.export_memory_bytes(self._precision), psutil.virtual_memory().available
         if needed > free:
             raise ExportError(f"an export needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; use a larger machine")
         return f"about {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free"
 
     def _check_disk(self) -> str:
-        needed = self.size.bundle_bytes(self._vision, DECODER_PRECISIONS[self._options.decoder])
+        needed = self.size.bundle_bytes(self._precision, DECODER_PRECISIONS[self._options.decoder], self._target)
         parent = next(folder for folder in self._out.absolute().parents if folder.exists())
         free = shutil.disk_usage(parent).free
         if 2 * needed > free:

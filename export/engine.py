@@ -12,17 +12,20 @@ from pathlib import Path
 
 from redvillm.engine_key import EngineKey, FrameProfile
 from redvillm.errors import ExportError
-from redvillm.export.engine_options import BuildProgress, EngineOptions, EngineReport, LayerInfo
+from redvillm.export.engine_options import BuildProgress, EngineOptions, EngineReport, Existing, LayerInfo
 from redvillm.export.engine_process import run_worker
-from redvillm.manifest import GraphSpec, TensorSpec
+from redvillm.manifest import ENGINES, GraphSpec, TensorSpec
 
-__all__ = ["BuildProgress", "EngineOptions", "EngineReport", "LayerInfo", "build_engine"]
-
-ENGINES = "engines"
+__all__ = ["BuildProgress", "EngineOptions", "EngineReport", "Existing", "LayerInfo", "build_engine"]
 
 
 def build_engine(
-    onnx: Path, options: EngineOptions, *, folder: Path | None = None, progress: Callable[[BuildProgress], None] = lambda _: None
+    onnx: Path,
+    options: EngineOptions,
+    *,
+    folder: Path | None = None,
+    existing: Existing = "replace",
+    progress: Callable[[BuildProgress], None] = lambda _: None,
 ) -> EngineReport:
     """Build an engine from an ONNX file, in a process of its own; engine and key appear when they are complete.
 
@@ -30,6 +33,7 @@ def build_engine(
         onnx: the graph; external data must lie beside it.
         options: how to build.
         folder: where the engine goes, under a name made of its key; None for `engines` beside the graph.
+        existing: "replace" an engine with the same key, "keep" one that is whole, or "check" only: the graph is parsed and nothing is built.
         progress: called with every finished step of TensorRT, in the calling thread.
 
     Raises:
@@ -43,7 +47,7 @@ def build_engine(
     content = asdict(options)
     for name in ("timing_cache", "aot_ptx"):
         content[name] = None if content[name] is None else str(Path(content[name]).absolute())
-    task = {"onnx": str(onnx.absolute()), "folder": str((folder or onnx.parent / ENGINES).absolute()), "options": content}
+    task = {"onnx": str(onnx.absolute()), "folder": str((folder or onnx.parent / ENGINES).absolute()), "options": content, "existing": existing}
     report = run_worker(task, lambda step: progress(BuildProgress(**step)), timeout_s=options.timeout_s)
     key = report.pop("key")
     graph = report.pop("graph")

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from redvillm.engine_key import EngineKey, write_key
-from redvillm.errors import BackendError, ExportError, OptionsError
+from redvillm.engine_key import EngineKey, read_key, write_key
+from redvillm.errors import BackendError, BundleFileError, ExportError, OptionsError
 from redvillm.export.engine_network import check_network, graph_of, layers_of, parse_network, pooling_layers_of
-from redvillm.export.engine_options import EngineOptions, EngineReport
+from redvillm.export.engine_options import EngineOptions, EngineReport, Existing, State
 from redvillm.export.engine_watch import Progress, make_logger, make_monitor
 from redvillm.files import atomic_file, sha256_of
 from redvillm.kernels.tensorrt_device import gpu_architecture
@@ -21,8 +21,8 @@ from redvillm.kernels.tensorrt_plugin import register_plugin
 _RTX = "tensorrt_rtx"
 
 
-def build(onnx: Path, folder: Path, options: EngineOptions, progress: Progress) -> EngineReport:
-    """Build an engine in this process.
+def build(onnx: Path, folder: Path, options: EngineOptions, progress: Progress, *, existing: Existing = "replace") -> EngineReport:
+    """Build an engine in this process; `existing` as in `engine.build_engine`.
 
     Raises:
         BackendError: no usable TensorRT, or no GPU where one is needed.
@@ -43,9 +43,6 @@ def build(onnx: Path, folder: Path, options: EngineOptions, progress: Progress) 
     monitor = make_monitor(tensorrt.module, progress)
     config.progress_monitor = monitor
     layers, graph = layers_of(network), graph_of(network)
-    serialized = builder.build_serialized_network(network, config)
-    if serialized is None:
-        raise ExportError(f"{tensorrt} cannot build {onnx.name}: {'; '.join((*journal.refusals, *logger.errors)) or 'it does not say why'}")
     key = EngineKey(
         flavour=tensorrt.flavour,
         version=tensorrt.version,
@@ -56,21 +53,35 @@ def build(onnx: Path, folder: Path, options: EngineOptions, progress: Progress) 
         onnx_sha256=sha256_of(onnx),
     )
     path = folder / key.file_name(onnx.stem)
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(memoryview(serialized))
-    write_key(path, key)
-    _keep_timing_cache(config, options.timing_cache)
+    state: State = "checked" if existing == "check" else "kept" if existing == "keep" and _is_whole(path, key) else "built"
+    if state == "built":
+        serialized = builder.build_serialized_network(network, config)
+        if serialized is None:
+            raise ExportError(f"{tensorrt} cannot build {onnx.name}: {'; '.join((*journal.refusals, *logger.errors)) or 'it does not say why'}")
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(memoryview(serialized))
+        write_key(path, key)
+        _keep_timing_cache(config, options.timing_cache)
     return EngineReport(
         path=path,
         key=key,
-        size_bytes=path.stat().st_size,
+        size_bytes=0 if state == "checked" else path.stat().st_size,
         build_s=time.perf_counter() - start,
         graph=graph,
         pooling_layers=pooling_layers,
         layers=layers,
         plugin_calls=journal.calls,
         warnings=tuple(dict.fromkeys(logger.warnings)),
+        state=state,
     )
+
+
+def _is_whole(path: Path, key: EngineKey) -> bool:
+    """Whether an engine with this key is there; one that was altered or is incomplete is built again."""
+    try:
+        return read_key(path) == key
+    except BundleFileError:
+        return False
 
 
 def _architectures(tensorrt: TensorRT, options: EngineOptions) -> tuple[str, ...]:

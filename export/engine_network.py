@@ -9,6 +9,7 @@ from typing import Any
 
 from redvillm.errors import ExportError
 from redvillm.export.engine_options import EngineOptions, LayerInfo
+from redvillm.export.onnx_functions import without_functions
 from redvillm.kernels.tensorrt_journal import PluginJournal
 from redvillm.kernels.tensorrt_module import TensorRT
 from redvillm.kernels.tensorrt_rules import NAME
@@ -21,7 +22,7 @@ _NO_DRIVER = "CUDA driver version is insufficient"  # said once more with every 
 
 
 def parse_network(tensorrt: TensorRT, builder: Any, logger: Any, onnx: Path, *, pooling: str, journal: PluginJournal) -> Any:
-    """Return the strongly typed network of an ONNX file.
+    """Return the strongly typed network of an ONNX file; its functions are left out where this TensorRT would prefer them to the plugin.
 
     Raises:
         ExportError: the parser refused it; the message names the node and what the plugin said.
@@ -30,7 +31,11 @@ def parse_network(tensorrt: TensorRT, builder: Any, logger: Any, onnx: Path, *, 
     strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # TensorRT 11 knows nothing else and may drop the flag
     network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(onnx)) or not network.num_layers:
+    if pooling == "plugin" and not tensorrt.prefers_plugins:
+        is_parsed = parser.parse(without_functions(onnx.read_bytes()), str(onnx))
+    else:
+        is_parsed = parser.parse_from_file(str(onnx))
+    if not is_parsed or not network.num_layers:
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise ExportError(f"{tensorrt} cannot take {onnx.name}: {_refusal(errors, pooling, journal)}")
     return network
@@ -81,8 +86,8 @@ def check_network(tensorrt: TensorRT, network: Any, options: EngineOptions, pool
     if options.pooling != "function" and not plugins:
         cause = (
             "the graph has no such node; ask for pooling 'function'"
-            if not pooling_layers and tensorrt.prefers_plugins
-            else f"{tensorrt} prefers the function in the graph to a plugin (10.7 and newer do not); export the graph without the function"
+            if not pooling_layers
+            else f"{tensorrt} took the function in the graph; ask for pooling 'function', or install a newer TensorRT"
         )
         raise ExportError(f"redvillm::{NAME} did not become a plugin: {cause}")
     for index in range(network.num_inputs):

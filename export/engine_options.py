@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from redvillm.engine_key import FLAVOURS, POOLINGS, PRECISIONS, EngineKey, FrameProfile, check_architectures, check_choice
 from redvillm.errors import OptionsError
 from redvillm.manifest import GraphSpec
 
+Existing = Literal["replace", "keep", "check"]  # what becomes of an engine with the same key
+State = Literal["built", "kept", "checked"]
 _MAX_WORKSPACE_MIB = 1 << 20
 _MAX_OPTIMIZATION_LEVEL = 5
 
@@ -83,6 +85,7 @@ class EngineReport:
     """What was built.
 
     path: the engine; its key lies beside it.
+    state: "kept" for one that was there, "checked" where only the graph was parsed and nothing lies at `path`.
     graph: its inputs and outputs; a dynamic size is a name, "?" for outputs.
     pooling_layers: layers that compute the pooling: the plugin, or the two reductions of the function; empty when the graph has no such node.
     layers: the whole network as it was parsed.
@@ -99,6 +102,7 @@ class EngineReport:
     layers: tuple[LayerInfo, ...]
     plugin_calls: dict[str, int]
     warnings: tuple[str, ...]
+    state: State = "built"
 
 
 def _check_integer(name: str, value: Any, smallest: int, largest: int) -> None:

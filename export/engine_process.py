@@ -16,7 +16,7 @@ from redvillm import errors
 from redvillm.errors import ExportError
 
 _STOP_S = 10
-COMMAND = (sys.executable, "-m", "redvillm.export.engine_worker")
+COMMAND = (sys.executable, "-P", "-m", "redvillm.export.engine_worker")  # -P: a folder named tensorrt where it is run must not be taken for it
 
 
 def run_worker(

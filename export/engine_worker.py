@@ -23,7 +23,8 @@ def main() -> int:
     send = _sender()
     task = json.loads(sys.stdin.read())
     try:
-        report = build(Path(task["onnx"]), Path(task["folder"]), _options(task["options"]), lambda step: send({"progress": asdict(step)}))
+        options, existing = _options(task["options"]), task.get("existing", "replace")
+        report = build(Path(task["onnx"]), Path(task["folder"]), options, lambda step: send({"progress": asdict(step)}), existing=existing)
     except RedvillmError as error:
         send({"error": str(error), "kind": type(error).__name__})
         return 1

@@ -4,14 +4,18 @@ Knows parameters and bits; does not know weights.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.targets import VisionChoice, form_of
+
+if TYPE_CHECKING:
+    from redvillm.export.plan import BundlePlan
 
 _TABLE_BITS = BlockFormat(bits=8, symmetric=True).bits_a_weight
-_VISION_BITS = {"fp32": 32.0, "int8": 8.0}
+_VISION_BITS = {"fp32": 32.0, "fp16": 16.0, "int8": 8.0}
 # In float32, with what is computed on the way: from the peaks of one export, a SigLIP of 93 million parameters at 512 pixels; others not measured.
-_VISION_COPIES = {"fp32": 4, "int8": 6}
+_VISION_COPIES = {"fp32": 4, "fp16": 4, "int8": 6}
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,10 @@ class ModelSize:
     tables: int
     stored_bytes: int
 
-    def bundle_bytes(self, vision: str, decoder: BlockFormat) -> int:
-        """Return the size of a bundle; graphs, tokenizer and manifest are too small to count."""
-        bits = self.vision * _VISION_BITS[vision] + self.matrices * decoder.bits_a_weight + self.tables * _TABLE_BITS
+    def bundle_bytes(self, vision: str, decoder: BlockFormat, target: str = "cpu") -> int:
+        """Return the size of a bundle; graphs, tokenizer and manifest are too small to count. video.onnx holds the vision half a second time."""
+        copies = 2 if form_of(target).whole_clips else 1
+        bits = copies * self.vision * _VISION_BITS[vision] + self.matrices * decoder.bits_a_weight + self.tables * _TABLE_BITS
         return int(bits / 8)
 
     def export_memory_bytes(self, vision: str) -> int:
@@ -48,3 +53,13 @@ def size_of(model: Any, language: Any) -> ModelSize:
     stored = sum(parameter.numel() * parameter.element_size() for parameter in everything.values())
     tables = sum(heads.values())
     return ModelSize(vision=total - layers - tables, matrices=layers, tables=tables, stored_bytes=stored)
+
+
+def planned_bytes(plan: "BundlePlan", choice: VisionChoice) -> int:
+    """Return the size of the bundle of a plan."""
+    sizes, matrix = plan.source.sizes, plan.source.matrix(0, "attn_k")
+    attention = 2 * sizes.width * sizes.head_width * (sizes.num_heads + sizes.num_kv_heads)
+    layers = sizes.num_layers * (attention + 3 * sizes.width * sizes.feed_forward_width)
+    parameters = sum(parameter.numel() for module in (plan.encoder, plan.adapter) for parameter in module.parameters())
+    size = ModelSize(vision=parameters, matrices=layers, tables=sizes.vocabulary_size * sizes.width, stored_bytes=0)
+    return size.bundle_bytes(choice.precision, BlockFormat(bits=matrix.bits, symmetric=matrix.minimums is None), choice.target)

@@ -14,7 +14,24 @@ from redvillm.manifest import Dimensions, Graphs, RotarySpec, Tensors
 from redvillm.rotary import Positions, rotary_tables
 
 FloatArray = NDArray[np.float32]
+_ERRORS_ONLY = 3
 _KINDS: tuple[Literal["key"], Literal["value"]] = ("key", "value")
+
+
+def session_options(library: Path | None = None) -> onnxruntime.SessionOptions:
+    """Return options of a session that tells errors only; `library` has kernels for a graph's own operators.
+
+    Raises:
+        ExportError: this onnxruntime does not take the library.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if library is not None:
+        try:
+            options.register_custom_ops_library(str(library))
+        except Exception as error:  # the library's errors have no common base
+            raise ExportError(f"{library} cannot be registered with this onnxruntime ({error!s:.200}); install redvillm again") from error
+    return options
 
 
 def open_graph(graph: Path, *, library: Path | None = None) -> onnxruntime.InferenceSession:
@@ -23,13 +40,7 @@ def open_graph(graph: Path, *, library: Path | None = None) -> onnxruntime.Infer
     Raises:
         ExportError: this onnxruntime does not take the library.
     """
-    options = onnxruntime.SessionOptions()
-    if library is not None:
-        try:
-            options.register_custom_ops_library(str(library))
-        except Exception as error:  # the library's errors have no common base
-            raise ExportError(f"{library} cannot be registered with this onnxruntime ({error!s:.200}); install redvillm again") from error
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, session_options(library), providers=["CPUExecutionProvider"])
 
 
 def run_graph(graph: Path, feeds: dict[str, NDArray[Any]], *, library: Path | None = None) -> list[FloatArray]:

@@ -111,7 +111,7 @@ class VisionParts(Protocol):
 
 
 class NormalisedPixels(nn.Module):
-    """uint8 [T, height, width, 3] -> float32 [T, 3, height, width], rescaled and normalised as an image processor does."""
+    """uint8 [T, height, width, 3] -> [T, 3, height, width], float32 or what the module was cast to, normalised as an image processor does."""
 
     scale: Tensor
     offset: Tensor
@@ -126,6 +126,6 @@ class NormalisedPixels(nn.Module):
         self.register_buffer("offset", (mean / std).float()[:, None, None], persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalise."""
-        values: Tensor = pixels.permute(0, 3, 1, 2).float() * self.scale - self.offset
-        return values
+        """Normalise, in float32 whatever comes after it. TensorRT does nothing with bytes but cast them, so that comes first."""
+        values: Tensor = pixels.float().permute(0, 3, 1, 2) * self.scale.float() - self.offset.float()
+        return values.to(self.scale.dtype)

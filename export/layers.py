@@ -22,8 +22,8 @@ class Layer:
     """A Conv or MatMul node with constant weights."""
 
     node: onnx.NodeProto
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32] | None
+    weights: NDArray[Any]  # float32 or float16
+    bias: NDArray[Any] | None
 
     @classmethod
     def of(cls, node: onnx.NodeProto, constants: dict[str, NDArray[Any]]) -> Self | None:
@@ -53,7 +53,7 @@ class Layer:
             return np.ascontiguousarray(grouped[0].numpy().T)
         return grouped.numpy().reshape(self.weights.shape)
 
-    def columns(self, x: NDArray[np.float32]) -> Tensor:
+    def columns(self, x: NDArray[Any]) -> Tensor:
         """Return the inputs of every output position as [G, in, samples], evenly thinned to at most MAX_SAMPLES."""
         if self.node.op_type == "MatMul":
             rows = x.reshape(-1, x.shape[-1])
@@ -63,7 +63,7 @@ class Layer:
         kernel, strides = self.weights.shape[2:], attributes.get("strides", [1, 1])
         groups = attributes.get("group", 1)
         parts, per_frame = [], max(1, MAX_SAMPLES // len(x))
-        for frame in torch.from_numpy(x):
+        for frame in torch.from_numpy(x).float():
             padded = functional.pad(frame[None], (left, right, top, bottom))
             columns = functional.unfold(padded, tuple(kernel), stride=tuple(strides))[0]
             parts.append(columns[:, :: -(-columns.shape[1] // per_frame)])
@@ -73,5 +73,5 @@ class Layer:
         return {attribute.name: helper.get_attribute_value(attribute) for attribute in self.node.attribute}
 
 
-def _thinned(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _thinned(rows: NDArray[Any]) -> NDArray[Any]:
     return rows[:: -(-len(rows) // MAX_SAMPLES)]

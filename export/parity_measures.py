@@ -13,7 +13,8 @@ TIE_NAT = 0.1  # two words this close are a tie: 8-bit activations may break it 
 
 def relative_error(value: FloatArray, expected: FloatArray) -> float:
     """Return the largest error over the largest value."""
-    return float(np.abs(value - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+    with np.errstate(invalid="ignore"):  # as below
+        return float(np.abs(value - expected).max() / max(float(np.abs(expected).max()), 1e-12))
 
 
 def smallest_cosine(value: FloatArray, expected: FloatArray) -> float:
@@ -27,8 +28,10 @@ def mean_cosine(value: FloatArray, expected: FloatArray) -> float:
 
 
 def _cosines(value: FloatArray, expected: FloatArray) -> FloatArray:
-    norms = np.linalg.norm(value, axis=-1) * np.linalg.norm(expected, axis=-1)
-    return np.asarray(np.where(norms > 0, (value * expected).sum(-1) / np.maximum(norms, 1e-12), 1.0))
+    with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite give NaN, which passes no limit
+        lengths = [np.linalg.norm(rows, axis=-1) for rows in (value, expected)]
+        both_zero = (lengths[0] == 0) & (lengths[1] == 0)
+        return np.asarray(np.where(both_zero, 1.0, (value * expected).sum(-1) / np.maximum(lengths[0] * lengths[1], 1e-12)))
 
 
 def greedy_agreement(expected: FloatArray, value: FloatArray) -> float:

@@ -3,6 +3,7 @@
 Knows graphs and torch modules; does not know limits.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,33 @@ from numpy.typing import NDArray
 from redvillm.errors import ParityError
 from redvillm.export.graph_run import FloatArray, run_graph
 from redvillm.export.image_llm import VisionParts
+from redvillm.export.node_runner import run_half_graph
 from redvillm.export.parity_measures import mean_cosine, relative_error, smallest_cosine
 from redvillm.export.pooling import pool_streams
 from redvillm.kernels.ort_library import ort_library_calls, ort_library_path
 from redvillm.manifest import Graphs, Tensors
 
+Run = Callable[..., list[FloatArray]]
 Values = dict[tuple[str, str], float]
 VIDEO_STAGE = "visual tokens of video.onnx"
 FUNCTION_BODY, CUSTOM_KERNEL = "function body", "redvillm_ort"  # what computed redvillm's own operators
 _STREAMS = (Tensors.TEMPORAL_POOLING, Tensors.SPATIAL_POOLING, Tensors.MOTION_ENERGY)
 
 
-def vision_values(folder: Path, parts: VisionParts, pixels: NDArray[np.uint8]) -> tuple[Values, FloatArray, FloatArray]:
-    """Return the measures, the exported visual tokens and those of the torch modules; each exported stage is fed by the one before it."""
+def vision_values(folder: Path, parts: VisionParts, pixels: NDArray[np.uint8], *, half: bool = False) -> tuple[Values, FloatArray, FloatArray]:
+    """Return the measures, the exported visual tokens and those of the torch modules; each exported stage is fed by the one before it.
+
+    `half` is for graphs that compute in float16: they are run node by node, so that each result is what float16 can hold.
+    """
+    run = run_half_graph if half else run_graph
     num_motion = parts.adapter.sizes.num_motion_tokens
     with torch.inference_mode():
         expected = parts.encoder(torch.from_numpy(pixels))
         expected_streams = pool_streams(expected, num_motion)[: 3 if num_motion else 2]
         expected_tokens = parts.adapter(*expected_streams).numpy()
-    (features,) = run_graph(folder / Graphs.VISION, {Tensors.PIXELS: pixels})
+    (features,) = run(folder / Graphs.VISION, {Tensors.PIXELS: pixels})
     streams = [stream.numpy() for stream in pool_streams(torch.from_numpy(features), num_motion)[: len(expected_streams)]]
-    (tokens,) = run_graph(folder / Graphs.ALIGN, dict(zip(_STREAMS, streams, strict=False)))
+    (tokens,) = run(folder / Graphs.ALIGN, dict(zip(_STREAMS, streams, strict=False)))
     errors = [relative_error(stream, wanted.numpy()) for stream, wanted in zip(streams, expected_streams, strict=True)]
     values = {
         ("vision features", "smallest cosine over patches"): smallest_cosine(features, expected.numpy()),
@@ -41,7 +48,7 @@ def vision_values(folder: Path, parts: VisionParts, pixels: NDArray[np.uint8]) -
         ("pooled streams", "largest error / largest value"): max(errors),
         ("visual tokens", "smallest cosine over tokens"): smallest_cosine(tokens, expected_tokens),
     }
-    for kernel, video_tokens in _video_tokens(folder / Graphs.VIDEO, pixels).items() if (folder / Graphs.VIDEO).exists() else ():
+    for kernel, video_tokens in _video_tokens(folder / Graphs.VIDEO, pixels, run).items() if (folder / Graphs.VIDEO).exists() else ():
         values[f"{VIDEO_STAGE}, {kernel}", "smallest cosine over tokens"] = smallest_cosine(video_tokens, expected_tokens)
     return values, tokens, expected_tokens
 
@@ -56,13 +63,13 @@ def own_token_values(parts: VisionParts, pixels: NDArray[np.uint8], expected: Fl
     return {("tokens of single frames, own processor", "mean cosine over tokens"): mean_cosine(tokens, expected)}
 
 
-def _video_tokens(graph: Path, pixels: NDArray[np.uint8]) -> dict[str, FloatArray]:
+def _video_tokens(graph: Path, pixels: NDArray[np.uint8], run: Run) -> dict[str, FloatArray]:
     """Visual tokens of video.onnx by what computed its pooling node: the function in the file, and the custom op where it was built."""
     feeds = {Tensors.PIXELS: pixels}
-    tokens = {FUNCTION_BODY: run_graph(graph, feeds)[0]}
+    tokens = {FUNCTION_BODY: run(graph, feeds)[0]}
     if library := ort_library_path():
         calls = ort_library_calls()
-        tokens[CUSTOM_KERNEL] = run_graph(graph, feeds, library=library)[0]
+        tokens[CUSTOM_KERNEL] = run(graph, feeds, library=library)[0]
         if ort_library_calls() == calls:
             raise ParityError(
                 f"{graph.name} ran without a call of the kernel in {library}: its pooling node is not the one that the library registers"

@@ -97,7 +97,8 @@ def motion_energy(features: Tensor, num_segments: int) -> Tensor:
     (the first is a frame's difference to itself), so that the graph holds for any T.
     """
     frame = torch.arange(features.shape[0], device=features.device)
-    energy = (features - features[(frame - 1).clamp(min=0)]).square().mean(-1)
+    # squares are taken in float32: float16 holds none of values above 255
+    energy = (features - features[(frame - 1).clamp(min=0)]).float().square().mean(-1).to(features.dtype)
     num_pairs = (frame[-1:]).clamp(min=1)
     segment = torch.where(frame > 0, torch.div((frame - 1) * num_segments, num_pairs, rounding_mode="floor"), -1)
     member = (segment == torch.arange(num_segments, device=features.device)[:, None]).to(features.dtype)

@@ -4,7 +4,8 @@ One walk over the graph with calibration frames: every layer is rounded on the i
 already quantized, give (see rounding.py), and its bias takes up the mean of what is left of the error. Pixels that the graph turns to numbers by
 (pixel - integer) * scale are not quantized at all: they are 8-bit codes already.
 
-Forms differ because no one form is fast everywhere. Knows graphs of convolutions and matrix products; does not know which encoder it has.
+Forms differ because no one form is fast everywhere. The graph may be in float32 or in float16, and stays so between its layers. Knows graphs of
+convolutions and matrix products; does not know which encoder it has.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ from redvillm.export.normalisation import fold_normalisation
 from redvillm.export.rounding import round_weights
 
 _ACTIVATIONS = {"Clip", "Relu"}
+_SMALLEST_SCALE = {"float32": 1e-14, "float16": 1e-6}  # of float16, which ends at 6e-8
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class QuantizedForm:
     whole: bool  # biases, additions and the outputs of convolutions as well
     scores: bool = False  # both sides of the product that the softmax of attention reads, as well
 
-    def grid(self, low: float, high: float) -> "Grid":
-        """Return the grid for values from `low` to `high`; zero is always on it."""
-        low, high = min(low, 0.0), max(high, 0.0)
-        limits = np.iinfo(self.codes)
+    def grid(self, values: NDArray[Any]) -> "Grid":
+        """Return the grid for float32 or float16 values of this range, with a scale of their type; zero is always on it."""
+        low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+        limits, smallest = np.iinfo(self.codes), _SMALLEST_SCALE[values.dtype.name]
         if self.symmetric:
-            return Grid(np.float32(max(-low, high, 1e-12) / limits.max), self.codes(0))
-        scale = np.float32(max(high - low, 1e-12) / (limits.max - limits.min))
+            return Grid(values.dtype.type(max(-low, high, smallest * limits.max) / limits.max), self.codes(0))
+        scale = values.dtype.type(max((high - low) / (limits.max - limits.min), smallest))
         return Grid(scale, self.codes(limits.min + round(-low / float(scale))))
 
 
@@ -56,15 +58,15 @@ TENSORRT_FORM = QuantizedForm(np.int8, symmetric=True, whole=False)
 class Grid:
     """value = (code - zero_point) * scale."""
 
-    scale: np.float32
+    scale: np.float32 | np.float16
     zero_point: np.uint8 | np.int8
 
-    def nearest(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def nearest(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values as the grid has them, rounded half to even as QuantizeLinear does."""
         limits = np.iinfo(self.zero_point.dtype)
-        zero = np.float32(self.zero_point)
-        codes = np.clip(np.rint(values / self.scale) + zero, limits.min, limits.max)
-        return np.asarray((codes - zero) * self.scale, dtype=np.float32)
+        zero, scale = np.float32(self.zero_point), np.float32(self.scale)
+        codes = np.clip(np.rint(values / scale) + zero, limits.min, limits.max)
+        return np.asarray((codes - zero) * scale, dtype=values.dtype)
 
 
 def quantize_graph(model: onnx.ModelProto, frames: NDArray[np.uint8], form: QuantizedForm) -> onnx.ModelProto:
@@ -119,7 +121,7 @@ class _Walk:
         if node.op_type == "DequantizeLinear":
             scale, zero_point = (self._constants[name] for name in node.input[1:])
             self._names[node.output[0]] = node.output[0]
-            self._grids[node.output[0]] = Grid(np.float32(scale), zero_point[()])
+            self._grids[node.output[0]] = Grid(scale[()], zero_point[()])
         is_end_of_layer = (layer is not None and following not in _ACTIVATIONS) or node.op_type in _ACTIVATIONS
         if self._form.whole and is_end_of_layer and self._is_spatial(node):
             self._pair(node.output[0])
@@ -143,7 +145,7 @@ class _Walk:
         if name in self._names:
             return self._names[name]
         exact = self._exact[name]
-        grid = self._grids[name] = self._form.grid(float(exact.min()), float(exact.max()))
+        grid = self._grids[name] = self._form.grid(exact)
         self._quantized[name] = grid.nearest(self._quantized[name])
         parameters = [self._constant(f"{name}_scale", np.asarray(grid.scale)), self._constant(f"{name}_zero_point", np.asarray(grid.zero_point))]
         self._node("QuantizeLinear", [name, *parameters], f"{name}_codes")
@@ -154,7 +156,10 @@ class _Walk:
         node, (source, weights) = layer.node, layer.node.input[:2]
         x = self._pair(source)
         codes, scales = round_weights(layer.grouped_weights(), layer.columns(self._quantized[source]))
-        values = layer.weights_like(codes.float() * scales[..., None]).astype(np.float32)
+        # scales have the type of the weights; what that costs in float16 is far below what 8 bits do
+        if layer.weights.dtype == np.float16:
+            scales = scales.clamp_min(_SMALLEST_SCALE["float16"]).half()
+        values = layer.weights_like(codes.float() * scales.float()[..., None]).astype(layer.weights.dtype)
         result = self._run(node, {**self._quantized, weights: values})[node.output[0]]
         exact = self._exact[node.output[0]]
         axis = 1 if node.op_type == "Conv" else -1
@@ -164,17 +169,19 @@ class _Walk:
         if layer.bias is None:
             self._copy(node, [x, stands_for_weights], result)
             return
-        bias = self._bias(f"{node.output[0]}_bias", layer.bias + shift, scales.flatten().numpy() * self._grids[source].scale)
-        shaped = shift.astype(np.float32).reshape([-1 if index == axis else 1 for index in range(exact.ndim)])
-        self._copy(node, [x, stands_for_weights, bias], result + shaped)
+        corrected = self._bias(layer, shift, scales.flatten().numpy() * self._grids[source].scale)
+        shaped = shift.astype(exact.dtype).reshape([-1 if index == axis else 1 for index in range(exact.ndim)])
+        self._copy(node, [x, stands_for_weights, corrected], result + shaped)
 
-    def _bias(self, name: str, values: NDArray[np.float64], scales: NDArray[np.float32]) -> str:
+    def _bias(self, layer: Layer, shift: NDArray[np.float64], scales: NDArray[Any]) -> str:
+        assert layer.bias is not None
+        name, values = f"{layer.node.output[0]}_bias", layer.bias + shift
         if not self._form.whole:
-            return self._constant(f"{name}_corrected", values.astype(np.float32))
+            return self._constant(f"{name}_corrected", values.astype(layer.bias.dtype))
         codes = np.clip(np.rint(values / scales), -(2**31), 2**31 - 1).astype(np.int32)
         return self._codes(name, codes, scales.astype(np.float32), 0)
 
-    def _codes(self, name: str, codes: NDArray[Any], scales: NDArray[np.float32], axis: int) -> str:
+    def _codes(self, name: str, codes: NDArray[Any], scales: NDArray[Any], axis: int) -> str:
         zeros = np.zeros(len(scales), dtype=codes.dtype)
         inputs = [self._constant(f"{name}_{part}", values) for part, values in (("codes", codes), ("scale", scales), ("zero_point", zeros))]
         return self._node("DequantizeLinear", inputs, f"{name}_values", axis=axis)

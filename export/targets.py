@@ -1,17 +1,101 @@
-"""The targets that bundles can be exported for. Knows names only."""
+"""The targets that bundles can be exported for, and what each takes. Knows names only."""
 
-from redvillm.errors import ExportError, OptionsError
-from redvillm.manifest import TARGETS
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from redvillm.errors import OptionsError
+from redvillm.manifest import TARGETS, VISION_PRECISIONS
+
+Precision = Literal["int8", "fp16", "fp32"]
 
 
-def check_target(target: str) -> None:
-    """Check a target before anything is done.
+@dataclass(frozen=True, kw_only=True)
+class TargetForm:
+    """What the graphs before the LLM look like for a target.
+
+    precisions: legal ones of the vision encoder; the first is the default.
+    refusals: why the others are not legal, and what to do instead.
+    attention: the operator, as `export.attention` names it.
+    half: whether what is neither float32 nor in 8 bits is in float16.
+    whole_clips: whether video.onnx is written; None leaves that to the plan.
+    """
+
+    precisions: tuple[Precision, ...]
+    refusals: Mapping[Precision, str]
+    attention: Literal["fused", "plain"]
+    half: bool
+    whole_clips: bool | None
+
+
+TARGET_FORMS: Mapping[str, TargetForm] = {
+    "cpu": TargetForm(
+        precisions=("int8", "fp32"),
+        refusals={"fp16": "ONNX Runtime computes float16 graphs in float32 on a CPU, and converts on the way; int8 is what is fast there"},
+        attention="fused",
+        half=False,
+        whole_clips=None,
+    ),
+    "cuda": TargetForm(
+        precisions=("fp16", "fp32"),
+        refusals={"int8": "ONNX Runtime has no fast 8-bit kernels for CUDA; take fp16, or --target tensorrt"},
+        attention="fused",
+        half=True,
+        whole_clips=False,
+    ),
+    "tensorrt": TargetForm(precisions=("fp16", "fp32", "int8"), refusals={}, attention="plain", half=True, whole_clips=True),
+}
+
+
+def form_of(target: str) -> TargetForm:
+    """Return the form of a target.
 
     Raises:
         OptionsError: not one of TARGETS.
-        ExportError: one that this version cannot export for.
     """
     if target not in TARGETS:
-        raise OptionsError(f"{target!r} is not a target; legal targets are {', '.join(TARGETS)}")
-    if target != "cpu":
-        raise ExportError(f"bundles can be exported for target cpu only in this version, not for {target}; use --target cpu")
+        raise OptionsError(f"{target!r:.40} is not a target; legal targets are {', '.join(TARGETS)}")
+    return TARGET_FORMS[target]
+
+
+@dataclass(frozen=True)
+class VisionChoice:
+    """A target and a precision that it takes."""
+
+    target: str
+    precision: Precision
+
+    @property
+    def form(self) -> TargetForm:
+        """Of the target."""
+        return TARGET_FORMS[self.target]
+
+    @property
+    def half(self) -> bool:
+        """Whether anything is computed in float16."""
+        return self.form.half and self.precision != "fp32"
+
+    @property
+    def words(self) -> str:
+        """The precision for the manifest; the first word is that of the products."""
+        rest = ", float16 between them" if self.half else ""
+        words = {"int8": f"int8 weights and activations{rest}, float32 features", "fp16": "float16, float32 features", "fp32": "float32"}
+        return words[self.precision]
+
+
+def choose_vision(target: str, asked: str | None) -> VisionChoice:
+    """Return target and precision of the vision encoder: the one that was asked for, or the target's own.
+
+    Raises:
+        OptionsError: an unknown target, an unknown precision, or one that the target does not take.
+    """
+    form = form_of(target)
+    if asked is None:
+        return VisionChoice(target, form.precisions[0])
+    legal = f"legal for target {target} are {', '.join(form.precisions)}"
+    if asked not in VISION_PRECISIONS:
+        raise OptionsError(f"{asked!r:.40} is not a precision of the vision encoder; {legal}")
+    precision = cast(Precision, asked)
+    if precision not in form.precisions:
+        raise OptionsError(f"target {target} does not take --vision {asked}: {form.refusals[precision]}; {legal}")
+    return VisionChoice(target, precision)

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from redvillm.errors import ExportError
+from redvillm.files import sha256_of
 from redvillm.manifest import GraphSpec, TensorSpec
 
 _OPSET = 20
 _PRODUCER = "redvillm"
 _MAX_DYNAMIC_SIZE = 4096
+_DATA_KEY = "data_sha256"
 _MAX_FILE_BYTES = 1 << 30  # protobuf ends at 2 GB
 
 
@@ -58,11 +60,18 @@ def export_graph(
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Write a graph; weights that one file of protobuf cannot hold go into NAME.onnx.data beside it."""
+    """Write a graph; weights that one file of protobuf cannot hold go into NAME.onnx.data beside it.
+
+    The graph then holds the sha256 of that file, so that the graph's own stands for all of its weights.
+    """
     if model.ByteSize() < _MAX_FILE_BYTES:
         path.write_bytes(model.SerializeToString(deterministic=True))
         return
-    onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=f"{path.name}.data", size_threshold=4096)
+    data = path.with_name(f"{path.name}.data")
+    onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=data.name, size_threshold=4096)
+    written = onnx.load(path, load_external_data=False)
+    written.metadata_props.add(key=_DATA_KEY, value=sha256_of(data))
+    path.write_bytes(written.SerializeToString(deterministic=True))
 
 
 def describe_graph(graph: onnx.GraphProto) -> GraphSpec:

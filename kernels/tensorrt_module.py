@@ -49,7 +49,7 @@ def load_tensorrt(flavour: str | None = None) -> TensorRT:
     if flavour is not None and flavour not in FLAVOURS:
         raise OptionsError(f"flavour is {flavour!r:.40}; legal values are {', '.join(FLAVOURS)} and None (the first that is installed)")
     wanted = FLAVOURS if flavour is None else (flavour,)
-    chosen = next((name for name in wanted if name in sys.modules or importlib.util.find_spec(name)), None)
+    chosen = next((name for name in wanted if name in sys.modules or _is_installed(name)), None)
     if chosen is None:
         raise BackendError(
             f"{' and '.join(wanted)}: not installed. On a Jetson it comes with JetPack (let the environment see system packages); "
@@ -66,6 +66,12 @@ def version_numbers(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version: "10.3.0.26" -> (10, 3, 0, 26)."""
     match = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _is_installed(name: str) -> bool:
+    """Whether it is a package with code; a folder of that name where Python is started is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
 
 
 def _import(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # what stands for the reader's own file or place
 PLACEHOLDERS = {"clip.mp4": "{clip}", "FILE": "{clip}", "BUNDLE": "{bundle}"}
-# shown, but not for every machine: a camera, a download of another's choosing, minutes of training, a bundle that is there already
+# shown, but not for every machine: a camera, a download of another's choosing, minutes of training, a bundle that is there already, a GPU
 NOT_RUN = (
     r"--source (0|rtsp:|/dev)",
     r"^redvillm fetch (hf:|path/|redvillm-nano --from)",
@@ -24,6 +24,7 @@ NOT_RUN = (
     r"^redvillm bench",
     r"^redvillm eval (QUESTIONS|test.jsonl)",
     r"^redvillm train",
+    r"^redvillm engine (redvillm-nano|(?!.*--architectures))",
 )
 ENDLESS = re.compile(r"^redvillm live(?!.*--duration)")
 
@@ -76,6 +77,20 @@ def write_checkpoint(folder: Path) -> Path:
     return tiny_checkpoints.write(folder, "idefics3")
 
 
+def write_tensorrt_bundle(folder: Path) -> Path:
+    """Write a bundle for target tensorrt, with random weights."""
+    from tensorrt_needs import HAS_TENSORRT
+
+    if not HAS_TENSORRT:
+        pytest.skip("no TensorRT: pip install 'redvillm[tensorrt]'")
+    checkpoint = write_checkpoint(folder / "checkpoint")
+    from redvillm.export.bundle import export_checkpoint
+    from redvillm.export.checkpoint_plan import CheckpointOptions
+
+    export_checkpoint(str(checkpoint), folder / "bundle", CheckpointOptions(max_frames=6, max_context_tokens=256), target="tensorrt", check=False)
+    return folder / "bundle"
+
+
 def write_trained(folder: Path) -> None:
     """Write what 'redvillm train' leaves in its folder, with random weights."""
     pytest.importorskip("torch", reason="exporting a checkpoint needs redvillm[export]")
@@ -93,7 +108,8 @@ def test_a_shown_command_runs(command, real_bundle, fetch_real, tmp_path):
     (cache / "bundles").mkdir(parents=True)
     (cache / "bundles" / "redvillm-nano-cpu").symlink_to(real_bundle)
     (cache / "clips").symlink_to(clip.parent)
-    words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=real_bundle) for word in shlex.split(command)[1:]]
+    bundle = write_tensorrt_bundle(tmp_path / "engines") if command.startswith("redvillm engine ") else real_bundle
+    words = [PLACEHOLDERS.get(word, word).format(clip=clip, bundle=bundle) for word in shlex.split(command)[1:]]
     if "CHECKPOINT" in words:
         words[words.index("CHECKPOINT")] = str(write_checkpoint(tmp_path / "checkpoint"))
     if command.startswith("redvillm export run "):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.vision_utils import get_vision_position_ids, get_vision_window_index
 
 from redvillm.errors import OptionsError
-from redvillm.export.attention import attend
+from redvillm.export.attention import AttentionOperator, attend
 from redvillm.export.families.common import prompt_of, tokenizer_json_of
 from redvillm.export.image_llm import AdapterSizes, Image, ImageLLM, NormalisedPixels, Processing, StreamAdapter, TakeOptions
 from redvillm.manifest import FitSpec
@@ -33,6 +33,7 @@ class QwenEncoder(nn.Module):
     def __init__(self, model: Any, processor: Any, fit: FitSpec) -> None:
         super().__init__()
         tower, config = model.model.visual, model.config.vision_config
+        self.attention_operator: AttentionOperator = "fused"
         self.merge, self.patch = config.spatial_merge_size, config.patch_size
         self.rows, self.columns = fit.height // self.patch, fit.width // self.patch
         self.num_heads = tower.blocks[0].attn.num_heads
@@ -62,10 +63,16 @@ class QwenEncoder(nn.Module):
     def _attention(self, attention: Any, x: Tensor, *, windowed: bool) -> Tensor:
         queries, keys, values = attention.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, -1).unbind(2)
         queries, keys = ((part * self.cosines + _half_turned(part) * self.sines).flatten(2) for part in (queries, keys))
-        sizes = self.window_sizes if windowed else [x.shape[1]]
-        windows = zip(*(part.split(sizes, 1) for part in (queries, keys, values.flatten(2))), strict=True)
-        attended = [attend(query, key, value, self.num_heads) for query, key, value in windows]
-        return cast(Tensor, attention.proj(torch.cat(attended, 1)))
+        attended = self._attended((queries, keys, values.flatten(2)), self.window_sizes if windowed else [x.shape[1]])
+        return cast(Tensor, attention.proj(attended))
+
+    def _attended(self, parts: tuple[Tensor, ...], sizes: list[int]) -> Tensor:
+        """Attend within windows; those of one size are a batch, so that a graph has one operator for all of them."""
+        if len(set(sizes)) == 1:
+            query, key, value = (part.reshape(-1, sizes[0], part.shape[-1]) for part in parts)
+            return attend(query, key, value, self.num_heads, operator=self.attention_operator).reshape(parts[0].shape)
+        windows = zip(*(torch.split(part, sizes, 1) for part in parts), strict=True)
+        return torch.cat([attend(query, key, value, self.num_heads, operator=self.attention_operator) for query, key, value in windows], 1)
 
     def _windows(self, grid: Tensor, config: Any) -> tuple[Tensor, list[int]]:
         """The squares in the order of their windows, and how many patches each window has."""

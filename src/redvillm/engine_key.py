@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from redvillm.errors import BundleFileError, BundleTargetError, OptionsError
+from redvillm.errors import BundleFileError, BundleSchemaError, BundleTargetError, OptionsError
 from redvillm.files import atomic_file, sha256_of
 
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
@@ -131,6 +131,18 @@ def require_key(engine: Path, wanted: EngineKey) -> None:
     ]
     if differences:
         raise BundleTargetError(f"{engine.name} does not fit: {'; '.join(differences)}. Build an engine for this machine and this graph")
+
+
+def engine_precision(words: str) -> str:
+    """Return the precision of an engine of a graph, one of PRECISIONS: the first word of what the manifest says of the graph.
+
+    Raises:
+        BundleSchemaError: it is none.
+    """
+    first = words.replace(",", " ").split()[:1]
+    if not first or first[0] not in PRECISIONS:
+        raise BundleSchemaError(f"the manifest says {words!r:.60} of a graph's precision; one of {', '.join(PRECISIONS)} is wanted")
+    return first[0]
 
 
 def check_choice(name: str, value: Any, legal: tuple[str, ...]) -> None:

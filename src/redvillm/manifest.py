@@ -9,7 +9,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from redvillm.errors import BundleFileError, BundleSchemaError, BundleTargetError
@@ -17,9 +17,10 @@ from redvillm.files import atomic_file, sha256_of
 
 SCHEMA_VERSION = 3  # 3: how frames are fitted, and the text around the visual tokens
 MANIFEST_NAME = "manifest.json"
+ENGINES = "engines"  # folder of TensorRT engines in a bundle
 TARGETS = ("cpu", "cuda", "tensorrt")
 STREAMS = ("spatial", "temporal", "motion")
-VISION_PRECISIONS = ("int8", "fp32")
+VISION_PRECISIONS = ("int8", "fp16", "fp32")
 FITS = ("squash", "crop")
 FILTERS = ("area", "bilinear", "bicubic", "lanczos")
 _MAX_MANIFEST_BYTES = 4 << 20
@@ -311,13 +312,13 @@ def read_manifest(folder: Path, *, target: str | None = None) -> Manifest:
 def verify_files(folder: Path, manifest: Manifest, *, checksums: bool = True) -> None:
     """Check that `folder` holds exactly the files of the manifest; with `checksums`, also their bytes.
 
-    Engines under `engines/` are built later, on the machine that runs them, and are not counted.
+    Engines in `engines/` are built later, on the machine that runs them, and are not counted.
 
     Raises:
         BundleFileError: a missing, altered or unexpected file.
     """
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    present = {name for name in present if name != MANIFEST_NAME and not name.startswith("engines/")}
+    present = {name for name in present if name != MANIFEST_NAME and PurePosixPath(name).parent.as_posix() != ENGINES}
     repair = "export the bundle again"
     if missing := sorted(set(manifest.files) - present):
         raise BundleFileError(f"{folder} lacks {', '.join(missing)}: {repair}")

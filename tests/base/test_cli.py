@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from redvillm import export as export_part
 from redvillm.cli import fetch as fetch_command
 from redvillm.cli import main
 from redvillm.cli.command_line import build_parser
 from redvillm.cli.values import duration_s, integer, real
 from redvillm.errors import FetchError
 
-COMMANDS = ("models", "fetch", "export", "ask", "live", "bench", "eval", "doctor", "version")
+COMMANDS = ("models", "fetch", "export", "engine", "ask", "live", "bench", "eval", "doctor", "version")
 COMMAND_LINE = [sys.executable, "-m", "redvillm.cli"]
 
 
@@ -178,7 +179,7 @@ def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.Monk
         progress("a step")
         exported.append((name, out, target, vision, adapter, force))
 
-    provide(monkeypatch, "redvillm.export", export_bundle=export_bundle)
+    monkeypatch.setitem(vars(export_part), "export_bundle", export_bundle)
     assert main(["export", "redvillm-nano"]) == 0
     assert main(["export", "redvillm-nano", "--out", "here", "--target", "cuda", "--vision", "fp32", "--adapter", "a.st", "--force"]) == 0
     assert exported == [
@@ -194,7 +195,7 @@ def test_a_model_of_the_zoo_comes_before_a_folder_of_its_name(monkeypatch: pytes
     (tmp_path / "redvillm-nano").mkdir()
     monkeypatch.chdir(tmp_path)
     exported: list[str] = []
-    provide(monkeypatch, "redvillm.export", export_bundle=lambda name, out, **_: exported.append(name))
+    monkeypatch.setitem(vars(export_part), "export_bundle", lambda name, out, **_: exported.append(name))
     assert main(["export", "redvillm-nano", "--out", "redvillm-nano", "--force"]) == 0
     assert exported == ["redvillm-nano"]
 
@@ -207,6 +208,8 @@ def test_a_model_of_the_zoo_comes_before_a_folder_of_its_name(monkeypatch: pytes
         (["redvillm-nano", "--llm", "int8"], "--llm belongs to checkpoints"),
         (["redvillm-nano", "--frame-size", "64x64"], "--frame-size belongs to checkpoints"),
         (["redvillm-nano", "--dry-run"], "--dry-run belongs to checkpoints"),
+        (["redvillm-nano", "--vision", "fp16"], "target cpu does not take"),
+        (["some/folder", "--out", "here", "--target", "cuda", "--vision", "int8"], "target cuda does not take"),
         (["no-such-model"], "redvillm-nano"),
     ],
 )

@@ -1,14 +1,17 @@
-"""Graphs with the pooling node, exported once: a small ViT and the default architecture, random weights, float32 and float16."""
+"""Graphs with the pooling node, and a bundle for tensorrt, exported once: a small ViT, the default architecture, a tiny LLaVA; random weights."""
 
 from pathlib import Path
 
 import onnx
 import pytest
+import tiny_checkpoints
 import torch
 from small_vit import IMAGE_SIZE, PooledViT
 
 from redvillm.export.adapter import Adapter, AdapterOptions
 from redvillm.export.align import export_video
+from redvillm.export.bundle import export_checkpoint
+from redvillm.export.checkpoint_plan import CheckpointOptions
 from redvillm.export.efficientnet import IMAGE_SIZE as VIDEO_SIZE
 from redvillm.export.efficientnet import EfficientNetLite0
 from redvillm.export.pooling import pooling_function
@@ -53,6 +56,16 @@ def vit_without_function(vit_graphs: dict[str, Path], tmp_path_factory: pytest.T
     path = tmp_path_factory.mktemp("vit") / "without-function.onnx"
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tensorrt_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle for target tensorrt in its default precision, of a tiny checkpoint, with the parity gate."""
+    folder = tmp_path_factory.mktemp("tensorrt")
+    checkpoint = tiny_checkpoints.write(folder / "checkpoint", "llava, CLIP, Llama")
+    options = CheckpointOptions(decoder="int8", max_frames=6, max_context_tokens=256)
+    export_checkpoint(str(checkpoint), folder / "bundle", options, target="tensorrt")
+    return folder / "bundle"
 
 
 def in_precisions(module: torch.nn.Module) -> dict[str, torch.nn.Module]:

@@ -11,14 +11,17 @@ import torch
 from tiny_encoder import TinyEncoder
 
 from redvillm import zoo
+from redvillm.engine_key import engine_precision
 from redvillm.errors import ExportError, OptionsError, ParityError
 from redvillm.export import bundle, composition, nano
 from redvillm.export.adapter import Adapter, AdapterOptions
+from redvillm.export.calibration import parity_frames
 from redvillm.export.composition import VisionSide
+from redvillm.export.graph_run import run_graph
 from redvillm.export.nano import NanoSources
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.kernels.ort_library import ort_library_path
-from redvillm.manifest import Graphs, read_manifest, verify_files
+from redvillm.manifest import Graphs, Tensors, read_manifest, verify_files
 
 NAME = zoo.DEFAULT_MODEL
 SIZES = AdapterOptions(num_patches=4, vision_width=6, llm_width=tiny_llama.WIDTH, num_motion_tokens=3, hidden_width=7, motion_hidden_width=5)
@@ -84,10 +87,59 @@ def test_the_precision_of_the_vision_encoder_is_chosen_and_told(sources, tmp_pat
         bundle.export_bundle(NAME, tmp_path / "wrong", vision="int4")
 
 
+def test_bundles_for_gpus_have_the_same_borders(sources, tmp_path):
+    cpu = bundle.export_bundle(NAME, tmp_path / "cpu", check=False)
+    for target, vision, precision in (("tensorrt", None, "float16"), ("cuda", "fp32", "float32")):
+        out = tmp_path / f"{target}-{vision}"
+        manifest = bundle.export_bundle(NAME, out, target=target, vision=vision, check=vision is None)
+        assert read_manifest(out, target=target) == manifest
+        verify_files(out, manifest)
+        assert all(result.passed for result in manifest.parity)
+        assert ("visual tokens of video.onnx, function body" in {result.stage for result in manifest.parity}) == (vision is None)
+        graphs = {*cpu.graphs} if target == "tensorrt" else {*cpu.graphs} - {Graphs.VIDEO}
+        assert manifest.graphs == {name: cpu.graphs[name] for name in graphs}
+        for name in ("decoder.onnx", "decoder.onnx.data", "embeddings.codes.npy", "tokenizer.json"):
+            assert manifest.files[name] == cpu.files[name]
+        assert engine_precision(manifest.precision[Graphs.VISION]) == precision
+        assert engine_precision(manifest.precision[Graphs.ALIGN]) == ("float32" if vision == "fp32" else "float16")
+
+
+class Loud(TinyEncoder):
+    """The same features, by way of values that float16 cannot hold."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        x = pixels.to(self.convolution.weight.dtype).permute(0, 3, 1, 2) / 255
+        return (torch.relu(self.convolution(x) * 1000.0) * 1000.0 / 1000.0 / 1000.0).flatten(2).transpose(1, 2)
+
+
+def test_values_that_float16_cannot_hold_fail_the_export(sources, tmp_path, monkeypatch):
+    loud = Loud().eval()
+    loud.load_state_dict(sources.encoder.state_dict())
+    monkeypatch.setattr(nano, "load_vision", lambda sources: VisionSide(loud, Adapter(SIZES).eval(), NO_TUNING, 8))
+    with pytest.raises(ParityError, match=r"'vision features'.*it begins at .*float16 ends at 65504"):
+        bundle.export_bundle(NAME, tmp_path / "out", target="tensorrt")
+    assert left_over(tmp_path) == []
+    # in one session ONNX Runtime computes the chain in float32, so the gate could not have seen it
+    fit, graph = sources.fit, tmp_path / "vision.onnx"
+    export_vision(loud, fit, graph, precision="fp16", target="tensorrt")
+    (features,) = run_graph(graph, {Tensors.PIXELS: parity_frames(fit)})
+    assert np.isfinite(features).all()
+
+
+def test_the_space_that_a_model_needs_is_asked_for_before_it_is_written(sources, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1 << 40, 0, 10_500_000))
+    assert bundle.export_bundle(NAME, tmp_path / "small", check=False).parity == ()  # a tiny model has room in 10 MB
+    monkeypatch.setattr(bundle, "planned_bytes", lambda plan, choice: 6_000_000)
+    with pytest.raises(ExportError, match="the export needs 12 MB"):
+        bundle.export_bundle(NAME, tmp_path / "large", check=False)
+    assert not (tmp_path / "large").exists()
+
+
 def test_an_8_bit_encoder_that_is_wrong_fails_the_export(sources, tmp_path, monkeypatch):
     torch.manual_seed(9)
     other = TinyEncoder().eval()
-    monkeypatch.setattr(bundle, "export_vision", lambda encoder, size, path, precision: export_vision(other, size, path, precision=precision))
+    monkeypatch.setattr(bundle, "export_vision", lambda encoder, size, path, **choices: export_vision(other, size, path, **choices))
     with pytest.raises(ParityError, match=r"'vision features'.*it begins at Conv"):
         bundle.export_bundle(NAME, tmp_path / "out")
     assert left_over(tmp_path) == []
@@ -95,7 +147,7 @@ def test_an_8_bit_encoder_that_is_wrong_fails_the_export(sources, tmp_path, monk
 
 def test_a_differing_stage_fails_the_export_and_is_named(sources, tmp_path, monkeypatch):
     other = Adapter(SIZES).eval()
-    monkeypatch.setattr(bundle, "export_align", lambda adapter, path: export_align(other, path))
+    monkeypatch.setattr(bundle, "export_align", lambda adapter, path, **choices: export_align(other, path, **choices))
     with pytest.raises(ParityError, match="'visual tokens'"):
         bundle.export_bundle(NAME, tmp_path / "out")
     assert left_over(tmp_path) == []
@@ -155,8 +207,10 @@ def test_too_little_space_is_found_before_work(sources, tmp_path, monkeypatch):
 def test_targets_and_models_are_named(tmp_path):
     with pytest.raises(OptionsError, match="cpu, cuda, tensorrt"):
         bundle.export_bundle(NAME, tmp_path / "out", target="fpga")
-    with pytest.raises(ExportError, match="cpu only"):
-        bundle.export_bundle(NAME, tmp_path / "out", target="tensorrt")
+    with pytest.raises(OptionsError, match="does not take --vision int8"):
+        bundle.export_bundle(NAME, tmp_path / "out", target="cuda", vision="int8")
+    with pytest.raises(OptionsError, match="does not take --vision fp16"):
+        bundle.export_bundle(NAME, tmp_path / "out", vision="fp16")
     with pytest.raises(OptionsError, match=NAME):
         bundle.export_bundle("no-such-model", tmp_path / "out")
 

@@ -183,7 +183,8 @@ def test_too_little_memory_and_disk_are_found_before_work(folder, tmp_path, monk
 
 
 def test_targets_are_named(folder, tmp_path):
-    assert "cpu only" in failures(folder, tmp_path, target="tensorrt")["target"]
+    assert "fp16, fp32" in failures(folder, tmp_path, target="cuda", vision="int8")["target"]
+    assert failures(folder, tmp_path, target="tensorrt", vision=None) == {}
     assert "cpu, cuda, tensorrt" in failures(folder, tmp_path, target="fpga")["target"]
 
 

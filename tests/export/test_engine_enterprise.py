@@ -30,13 +30,19 @@ FUNCTION = (
 )
 
 
-@pytest.mark.parametrize(("version", "words"), [("10.3.0", "without the function"), ("10.6.9", "without the function")])
+@pytest.mark.parametrize(("version", "prefers"), [("10.3.0", False), ("10.6.9", False), ("10.7.0", True), ("11.4.1", True)])
+def test_which_versions_prefer_the_plugin(version, prefers):
+    """The others are not shown the function: engine_network leaves it out."""
+    assert TensorRT("tensorrt", version, None).prefers_plugins == prefers
+
+
+@pytest.mark.parametrize("version", ["10.3.0", "10.7.0"])
 @pytest.mark.parametrize("has_metadata", [True, False])
-def test_before_10_7_the_function_wins_and_that_is_said(version, words, has_metadata):
+def test_where_the_function_was_taken_all_the_same_that_is_said(version, has_metadata):
     layers = FUNCTION if has_metadata else [layer(old.name, old.type.name) for old in FUNCTION]
     given, found = network(*layers), pooling_layers_of(network(*layers), "plugin", PluginJournal())
     assert len(found) == (2 if has_metadata else 0)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(ExportError, match="did not become a plugin"):
         check_network(TensorRT("tensorrt", version, None), given, EngineOptions(precision="float32"), found)
     check_network(TensorRT("tensorrt", version, None), given, EngineOptions(precision="float32", pooling="function"), found)
 

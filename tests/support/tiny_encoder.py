@@ -12,5 +12,5 @@ class TinyEncoder(nn.Module):
         self.convolution = nn.Conv2d(3, 6, 4, 4)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        x = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
+        x = pixels.to(self.convolution.weight.dtype).permute(0, 3, 1, 2) / 255
         return torch.relu(self.convolution(x)).flatten(2).transpose(1, 2)

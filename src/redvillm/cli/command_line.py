@@ -8,14 +8,14 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from redvillm.cli import ask, bench, doctor, evaluate, export, fetch, live, models, train, version
+from redvillm.cli import ask, bench, doctor, engine, evaluate, export, fetch, live, models, train, version
 from redvillm.cli.interruption import Interruption
 from redvillm.cli.missing import advice_for
 from redvillm.errors import RedvillmError
 
 EXIT_ERROR = 1
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
-_COMMANDS = (models, fetch, export, ask, live, bench, evaluate, train, doctor, version)
+_COMMANDS = (models, fetch, export, engine, ask, live, bench, evaluate, train, doctor, version)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -30,7 +30,8 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
         "name", metavar="NAME|CHECKPOINT", help="a model that 'redvillm models' lists, the folder of a checkpoint, or a name on the hub"
     )
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="what the bundle is for (default: %(default)s)")
-    parser.add_argument("--vision", choices=VISION_PRECISIONS, default="int8", help="precision of the vision encoder (default: %(default)s)")
+    help_text = "precision of the vision encoder (default: int8 for cpu, fp16 for cuda and tensorrt)"
+    parser.add_argument("--vision", choices=VISION_PRECISIONS, help=help_text)
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="an adapter that 'redvillm train' wrote, instead of the model's own")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the bundle (default of NAME: in the cache, where 'redvillm ask' finds it)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
@@ -50,7 +51,9 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
 def run(arguments: argparse.Namespace) -> int:
     """Export and print the folder of the bundle; or only look, and return 1 if something would fail."""
     from redvillm import zoo
+    from redvillm.export.targets import choose_vision
 
+    arguments.vision = choose_vision(arguments.target, arguments.vision).precision  # refused before anything heavy is imported
     is_model = arguments.name in {model.name for model in zoo.MODELS}  # also where a folder has that name, a bundle for example
     if is_model or ("/" not in arguments.name and not Path(arguments.name).exists()):
         zoo.model_named(arguments.name)
@@ -87,6 +90,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
 def _look(arguments: argparse.Namespace) -> int:
     from redvillm.export.check import CheckpointCheck
     from redvillm.export.checkpoint_plan import DECODER_PRECISIONS
+    from redvillm.export.targets import form_of
 
     check = CheckpointCheck(
         arguments.name, _checkpoint_options(arguments), target=arguments.target, vision=arguments.vision, out=arguments.out or Path("bundle")
@@ -100,8 +104,8 @@ def _look(arguments: argparse.Namespace) -> int:
     elif arguments.dry_run:
         print(f"{'LLM':16}{'vision':8}{'bundle':>10}")
         for decoder, form in DECODER_PRECISIONS.items():
-            for vision in VISION_PRECISIONS:
-                print(f"{decoder:16}{vision:8}{check.size.bundle_bytes(vision, form) / 1e6:>7.0f} MB")
+            for vision in form_of(arguments.target).precisions:
+                print(f"{decoder:16}{vision:8}{check.size.bundle_bytes(vision, form, arguments.target) / 1e6:>7.0f} MB")
     return 0 if all(finding.passed for finding in findings) else 1
 
 
