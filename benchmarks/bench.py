@@ -47,7 +47,7 @@ def measure(request: BenchRequest) -> Report:
     task = Task(clip=request.clip, question=request.question, num_frames=request.num_frames or _DEFAULT_FRAMES, num_new_tokens=request.max_new_tokens)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with contextlib.ExitStack() as stack, Progress(*columns, console=Console(stderr=True)) as progress:
-        workers = [stack.enter_context(Worker(name, request.bundle, request.threads)) for name in ("redvillm", *request.peers)]
+        workers = [stack.enter_context(Worker(name, request.bundle, request.threads, request.target)) for name in ("redvillm", *request.peers)]
         rounds = progress.add_task("measuring", total=request.warmup + request.runs)
         measurements: list[list[Measurement]] = [[] for _ in workers]
         for number in range(request.warmup + request.runs):

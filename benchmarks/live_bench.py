@@ -24,7 +24,7 @@ from redvillm.errors import OptionsError
 from redvillm.files import storage_errors
 from redvillm.runtime.model import Model
 
-_PACKAGES = ("redvillm", "onnxruntime", "numpy", "opencv-python-headless")
+_PACKAGES = ("redvillm", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python-headless")
 _FAILED = 1
 
 
@@ -38,7 +38,7 @@ def run_live_bench(request: LiveBenchRequest) -> int:
     """
     if request.out is not None:
         _prepare(request.out)  # met before the measuring, not after it
-    with redvillm.load(request.bundle, threads=request.threads, verify="sizes") as model:
+    with redvillm.load(request.bundle, target=request.target, threads=request.threads, verify="sizes") as model:
         what_ran = _what_ran(model)
         with _progress(request) as progress:
             task = progress.add_task("measuring", total=run_length_s(request))
@@ -77,7 +77,7 @@ def _what_ran(model: Model) -> dict[str, str]:
     versions = {package: metadata.version(package) for package in _PACKAGES if _is_installed(package)}
     return {
         "model": manifest.name,
-        "decoder on": model.provider,
+        **{f"{graph} on": words for graph, words in model.providers.items()},
         "precision": precision,
         "threads": str(model.threads),
         **versions,

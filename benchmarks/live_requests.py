@@ -61,6 +61,7 @@ class LiveBenchRequest:
         compare: a key of COMPARISONS, or None for the plain run.
         soak: end with a verdict however short the run was.
         out: folder for report.html, plots and figures; None writes nothing.
+        target: that the bundle was exported for.
     """
 
     bundle: str
@@ -82,6 +83,7 @@ class LiveBenchRequest:
     compare: str | None = None
     soak: bool = False
     out: Path | None = None
+    target: str = "cpu"
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -96,13 +96,13 @@ class WorkerProcess:
 class Worker(WorkerProcess):
     """An engine that answers about clips, in its own process."""
 
-    def __init__(self, engine: str, model: str, threads: int | None) -> None:
-        """Start the process and wait until its engine is loaded.
+    def __init__(self, engine: str, model: str, threads: int | None, target: str = "cpu") -> None:
+        """Start the process and wait until its engine is loaded; `target` is that of redvillm's bundle.
 
         Raises:
             BackendError: the engine does not start; the message says why.
         """
-        command = [sys.executable, "-m", "redvillm.benchmarks.worker", engine, model]
+        command = [sys.executable, "-m", "redvillm.benchmarks.worker", engine, model, "--target", target]
         if threads is not None:
             command += ["--threads", str(threads)]
         super().__init__(engine, command)

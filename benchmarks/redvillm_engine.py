@@ -10,22 +10,23 @@ from redvillm.manifest import Graphs
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.timings import Timings
 
-_PACKAGES = ("redvillm", "onnxruntime", "numpy", "tokenizers")
+_PACKAGES = ("redvillm", "onnxruntime", "onnxruntime-gpu", "numpy", "tokenizers")
 
 
 class RedvillmEngine:
     """A loaded bundle."""
 
-    def __init__(self, bundle: str, threads: int | None) -> None:
+    def __init__(self, bundle: str, threads: int | None, target: str = "cpu") -> None:
         """Load the bundle; raises as `redvillm.load`."""
-        self._model = redvillm.load(bundle, threads=threads, verify="sizes")
+        self._model = redvillm.load(bundle, target=target, threads=threads, verify="sizes")
 
     def describe(self) -> Description:
         """Read provider and threads from the sessions that run."""
-        versions = {package: metadata.version(package) for package in _PACKAGES} | {"python": platform.python_version()}
+        installed = {distribution.name for distribution in metadata.distributions()}
+        versions = {package: metadata.version(package) for package in _PACKAGES if package in installed} | {"python": platform.python_version()}
         precision = self._model.manifest.precision
         detail = f"vision {precision[Graphs.VISION]}, LLM {precision[Graphs.DECODER]}"
-        return Description("redvillm", self._model.provider, detail, self._model.threads, versions)
+        return Description("redvillm", _words(self._model.providers), detail, self._model.threads, versions)
 
     def measure(self, task: Task) -> Measurement:
         """Ask about the file, then ask again about the same clip, which finds the visual prefix in the cache."""
@@ -39,6 +40,12 @@ class RedvillmEngine:
         before_ms = (watched_s - asked_s) * 1e3
         vision_ms = timings.preprocess_ms + timings.encode_ms + timings.pool_ms
         return Measurement(_stages(timings, second, before_ms, with_clip.timings.newest_frame_ms or 0.0), text, task.num_frames / vision_ms * 1e3)
+
+
+def _words(providers: dict[str, str]) -> str:
+    """What runs all graphs, or what runs each."""
+    kinds = set(providers.values())
+    return kinds.pop() if len(kinds) == 1 else "; ".join(f"{graph} on {words}" for graph, words in providers.items())
 
 
 def _stages(timings: Timings, second: Timings, before_ms: float, newest_frame_ms: float) -> dict[str, float]:

@@ -20,6 +20,7 @@ class BenchRequest:
     runs: int
     warmup: int
     threads: int | None
+    target: str = "cpu"
     peers: tuple[str, ...] = ()
     out: Path | None = None
 

@@ -22,11 +22,12 @@ def main() -> int:
     parser.add_argument("engine")
     parser.add_argument("model")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--target", default="cpu")
     given = parser.parse_args()
     results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not mix with the results
     try:
-        engine = _open(given.engine, given.model, given.threads)
+        engine = _open(given.engine, given.model, given.threads, given.target)
         _send(results, {"description": asdict(engine.describe())})
         for line in sys.stdin:
             measurement = engine.measure(Task(**json.loads(line)))
@@ -37,11 +38,11 @@ def main() -> int:
     return 0
 
 
-def _open(name: str, model: str, threads: int | None) -> Engine:
+def _open(name: str, model: str, threads: int | None, target: str) -> Engine:
     if name == "redvillm":
         from redvillm.benchmarks.redvillm_engine import RedvillmEngine
 
-        return RedvillmEngine(model, threads)
+        return RedvillmEngine(model, threads, target)
     from redvillm.benchmarks.transformers_engine import TransformersEngine
 
     return TransformersEngine(model, threads)

@@ -8,21 +8,15 @@ _DRIVER = "libcuda.so.1"
 _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 
 
-def gpu_architecture(device: int = 0) -> str:
-    """Return the architecture of a GPU, for example "SM87" (Orin).
+def gpu_architecture(device: int = 0, driver: ctypes.CDLL | None = None) -> str:
+    """Return the architecture of a GPU, for example "SM87" (Orin); `driver` is libcuda where it is loaded already.
 
     *Not yet run on a device.*
 
     Raises:
         BackendError: no driver, or no such GPU.
     """
-    try:
-        driver = ctypes.CDLL(_DRIVER)
-    except OSError as error:
-        raise BackendError(
-            f"this machine has no NVIDIA driver ({error}); build on the machine that will run the engine, or for RTX GPUs with flavour "
-            "'tensorrt_rtx' and architectures, which needs no GPU"
-        ) from error
+    driver = _load() if driver is None else driver
     handle = ctypes.c_int()
     _require(driver.cuInit(0), "cuInit")
     _require(driver.cuDeviceGet(ctypes.byref(handle), device), f"cuDeviceGet({device})")
@@ -32,6 +26,16 @@ def gpu_architecture(device: int = 0) -> str:
         _require(driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, handle), "cuDeviceGetAttribute")
         numbers.append(value.value)
     return f"SM{numbers[0]}{numbers[1]}"
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(_DRIVER)
+    except OSError as error:
+        raise BackendError(
+            f"this machine has no NVIDIA driver ({error}); build on the machine that will run the engine, or for RTX GPUs with flavour "
+            "'tensorrt_rtx' and architectures, which needs no GPU"
+        ) from error
 
 
 def _require(status: int, call: str) -> None:

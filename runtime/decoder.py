@@ -1,43 +1,53 @@
 """The decoder and its KV cache.
 
-The cache is allocated once, [1, num_kv_heads, C, head_width] for keys and for values of every layer, and bound as past and as present: a step writes
-its positions in place, rewinding sets a number. Memory is touched as the cache fills. Knows embeddings and logits; does not know tokens or text.
-One owner thread.
+The cache is allocated once and bound as past and as present: a step writes its positions in place, rewinding sets a number. Its memory is where the
+session runs (`key_value_cache`). Knows embeddings and logits; does not know tokens or text. One owner thread.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import ContextOverflowError, OptionsError
 from redvillm.manifest import PLAIN_ROTARY, Dimensions, RotarySpec, Tensors
+from redvillm.runtime.cuda_session import CUDA_PROVIDER
+from redvillm.runtime.key_value_cache import KeyValueCache, make_cache
 from redvillm.runtime.rotary_cache import RotaryCache
 from redvillm.runtime.session import Session
 
 FloatArray = npt.NDArray[np.float32]
-_KINDS: tuple[Literal["key"], Literal["value"]] = ("key", "value")
 
 
 class Decoder:
     """decoder.onnx with its cache."""
 
-    def __init__(self, session: Session, dimensions: Dimensions, max_context_tokens: int, rotary: RotarySpec = PLAIN_ROTARY) -> None:
-        """Allocate a cache of C = `max_context_tokens` positions, at most as many as the graph was exported for."""
+    def __init__(
+        self,
+        session: Session,
+        dimensions: Dimensions,
+        max_context_tokens: int,
+        rotary: RotarySpec = PLAIN_ROTARY,
+        cache: KeyValueCache | None = None,
+    ) -> None:
+        """Bind a cache of C = `max_context_tokens` positions, at most as many as the graph was exported for.
+
+        `cache` None allocates one where the session runs.
+
+        Raises:
+            BackendError: there is too little memory on the GPU.
+        """
         self.max_context_tokens = max_context_tokens
         self._session = session
         self._width = dimensions.llm_width
         self._vocabulary_size = dimensions.vocabulary_size
         self._length = 0
+        # products of no rows are not what kernels for GPUs are tested with: one row is computed there, and thrown away
+        self._rows_of_none = [0] if session.provider == CUDA_PROVIDER else []
         self._rotary = RotaryCache(rotary, max_context_tokens, dimensions.head_width) if rotary.sections else None
         self._binding = session.bind()
-        shape = (1, dimensions.num_kv_heads, max_context_tokens, dimensions.head_width)
-        places = [(layer, kind) for layer in range(dimensions.num_layers) for kind in _KINDS]
-        self._cache = [np.zeros(shape, dtype=np.float16) for _ in places]
-        for (layer, kind), buffer in zip(places, self._cache, strict=True):
-            self._binding.bind_input(Tensors.past(layer, kind), "cpu", 0, np.float16, shape, buffer.ctypes.data)
-            self._binding.bind_output(Tensors.present(layer, kind), "cpu", 0, np.float16, shape, buffer.ctypes.data)
+        self._cache = make_cache(session, dimensions, max_context_tokens) if cache is None else cache
+        self._cache.bind(self._binding)
 
     @property
     def length(self) -> int:
@@ -62,10 +72,10 @@ class Decoder:
         """
         if not self._length <= length <= other.length:
             raise OptionsError(f"positions up to {length} cannot be copied from a cache of {other.length} to one of {self._length}")
-        for target, source in zip(self._cache, other._cache, strict=True):
-            target[:, :, self._length : length] = source[:, :, self._length : length]
+        self._cache.copy(other._cache, self._length, length)
         if self._rotary is not None and other._rotary is not None:
             self._rotary.copy(other._rotary, self._length, length)
+            self._cache.bind_tables(self._binding, self._rotary.tables, self._length, length)
         self._length = length
 
     def forward(self, embeddings: FloatArray, logits_rows: Sequence[int], *, window_start: int | None = None) -> FloatArray:
@@ -85,7 +95,7 @@ class Decoder:
         """
         self._check(embeddings, logits_rows)
         length = self._length + len(embeddings)
-        rows = np.asarray(logits_rows, dtype=np.int64)
+        rows = np.asarray(logits_rows if len(logits_rows) else self._rows_of_none, dtype=np.int64)
         logits = np.empty((len(rows), self._vocabulary_size), dtype=np.float32)
         feeds: dict[str, npt.NDArray[np.generic]] = {  # held until the run is over: the binding does not own them
             Tensors.INPUT_EMBEDDINGS: np.ascontiguousarray(embeddings[None]),
@@ -94,13 +104,13 @@ class Decoder:
             Tensors.SEQUENCE_LENGTH: np.array(length, dtype=np.int32),
         }
         if self._rotary is not None:
-            feeds |= self._rotary.extended(self._length, length, window_start)
+            self._cache.bind_tables(self._binding, self._rotary.extended(self._length, length, window_start), self._length, length)
         for name, value in feeds.items():
             self._binding.bind_cpu_input(name, value)
         self._binding.bind_output(Tensors.LOGITS, "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
         self._session.run_bound(self._binding)
         self._length = length
-        return logits
+        return logits[: len(logits_rows)]
 
     def _check(self, embeddings: FloatArray, logits_rows: Sequence[int]) -> None:
         if embeddings.dtype != np.float32 or embeddings.ndim != 2 or embeddings.shape[1] != self._width or not len(embeddings):

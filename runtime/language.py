@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from redvillm.errors import BackendError, ContextOverflowError, OptionsError, QuestionError, StreamClosedError
+from redvillm.errors import ContextOverflowError, OptionsError, QuestionError, StreamClosedError
 from redvillm.manifest import Files, Graphs, Manifest
 from redvillm.prompt import Prompt
 from redvillm.runtime.decoder import Decoder
@@ -24,10 +24,9 @@ from redvillm.runtime.embeddings import EmbeddingTable
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.prefix_cache import PrefixCache
 from redvillm.runtime.sampling import Sampler
-from redvillm.runtime.session import CPU_PROVIDER, open_session
+from redvillm.runtime.target_sessions import open_decoder
 
 FloatArray = npt.NDArray[np.float32]
-_PROVIDERS = {"cpu": CPU_PROVIDER}  # by target
 _ANSWERS = {"yes": ("Yes", "yes", " Yes", " yes"), "no": ("No", "no", " No", " no")}
 
 
@@ -63,7 +62,7 @@ class LanguageModel:
             max_context_tokens: prompt and answer together; None takes all that the bundle allows. Memory grows with what is used.
 
         Raises:
-            BackendError: onnxruntime is missing, or the bundle's target cannot run here.
+            BackendError: onnxruntime is missing, or the bundle's target cannot run here, or its KV cache does not fit the GPU.
             BundleFileError: a file that cannot be used.
             OptionsError: an argument outside its legal values.
         """
@@ -71,11 +70,7 @@ class LanguageModel:
         capacity = dimensions.max_context_tokens if max_context_tokens is None else max_context_tokens
         if type(capacity) is not int or not 1 <= capacity <= dimensions.max_context_tokens:
             raise OptionsError(f"max_context_tokens is {capacity!r:.40}; this bundle allows 1 to {dimensions.max_context_tokens}")
-        if manifest.target not in _PROVIDERS:
-            raise BackendError(
-                f"a decoder exported for target {manifest.target!r} cannot be run by this version; legal targets are {', '.join(_PROVIDERS)}"
-            )
-        self._session = open_session(folder / Graphs.DECODER, provider=_PROVIDERS[manifest.target], threads=threads, spinning=True)
+        self._session = open_decoder(folder / Graphs.DECODER, manifest, threads=threads)
         decoders = (Decoder(self._session, dimensions, capacity, manifest.rotary) for _ in range(2))
         self._prefixes = PrefixCache(*decoders)
         self._max_context_tokens = capacity

@@ -24,11 +24,11 @@ from redvillm.runtime.language_worker import LanguageWorker
 from redvillm.runtime.memory import ChunkMemory
 from redvillm.runtime.options import GenerationOptions
 from redvillm.runtime.preprocess import check_filter
-from redvillm.runtime.session import open_session
 from redvillm.runtime.source import make_source
 from redvillm.runtime.stream import LiveStream
 from redvillm.runtime.stream_options import StreamOptions
-from redvillm.runtime.vision_session import VisionBackend, open_vision_session
+from redvillm.runtime.target_sessions import open_align, open_vision
+from redvillm.runtime.vision_session import VisionBackend
 from redvillm.runtime.watch import Watcher
 from redvillm.runtime.watched_clip import Clip
 from redvillm.runtime.window import Window
@@ -44,16 +44,17 @@ class Model:
 
         Raises:
             BundleError: a graph or table that cannot be read.
-            BackendError: no usable onnxruntime or openvino, or a provider that does not run.
+            BackendError: no usable onnxruntime, openvino, TensorRT or GPU, or a provider that does not run.
             OptionsError: `threads` is not positive, or an unknown backend.
         """
         folder, self._manifest = bundle.folder, bundle.manifest
         dimensions = self._manifest.dimensions
         check_filter(self._manifest.frames)
-        vision = open_vision_session(folder / Graphs.VISION, backend=vision_backend, threads=threads)
-        self._vision_provider = vision.provider
+        vision = open_vision(folder / Graphs.VISION, self._manifest, backend=vision_backend, threads=threads)
+        align = open_align(folder / Graphs.ALIGN, self._manifest, threads=threads)
+        self._vision_provider, self._align_provider = vision.provider, align.provider
         self._encoder = VisionEncoder(vision, dimensions)
-        self._aligner = Aligner(open_session(folder / Graphs.ALIGN, threads=threads), dimensions, self._manifest.graphs[Graphs.ALIGN])
+        self._aligner = Aligner(align, dimensions, self._manifest.graphs[Graphs.ALIGN])
         self._watcher = Watcher(self._encoder, self._aligner, KernelClipPool(dimensions.num_motion_tokens), self._manifest.frames)
         self._worker = LanguageWorker(LanguageModel(folder, self._manifest, threads=threads, max_context_tokens=dimensions.max_context_tokens))
         self._streams: weakref.WeakSet[LiveStream] = weakref.WeakSet()
@@ -73,6 +74,11 @@ class Model:
     def vision_provider(self) -> str:
         """What the vision encoder really runs on."""
         return self._vision_provider
+
+    @property
+    def providers(self) -> dict[str, str]:
+        """What every graph really runs on, in words: "vision", "align" and "decoder"."""
+        return {"vision": self._vision_provider, "align": self._align_provider, "decoder": self._worker.provider}
 
     @property
     def threads(self) -> int:
@@ -200,10 +206,10 @@ def load(
         target: the target that the bundle must have been exported for.
         threads: threads of the graphs; None uses what the machine has.
         verify: 'sha256' reads every byte of the bundle, 'sizes' only compares sizes.
-        vision_backend: what runs the vision encoder, 'onnxruntime' or 'openvino' (extra `openvino`).
+        vision_backend: what runs the vision encoder of a bundle for the CPU, 'onnxruntime' or 'openvino' (extra `openvino`).
 
     Raises:
-        BundleError: no bundle there, or an altered, unreadable or unfit one (its subclass says which).
+        BundleError: no bundle there, or an altered, unreadable or unfit one, or one without an engine for this machine (its subclass says which).
         BackendError: a library that is missing or a provider that does not run.
         OptionsError: an illegal argument.
     """

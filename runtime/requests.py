@@ -21,6 +21,7 @@ class AskRequest:
     seed: int
     threads: int | None
     as_json: bool
+    target: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +47,4 @@ class LiveRequest:
     window: Literal["rolling", "memory"] = "rolling"
     speed: Literal["own", "max"] = "own"
     record: str | None = None
+    target: str = "cpu"

@@ -18,7 +18,7 @@ class RotaryCache:
         self._positions = np.zeros((max_context_tokens, 3), dtype=np.int64)
         self._cosines, self._sines = np.zeros((2, max_context_tokens, head_width // 2), dtype=np.float32)
 
-    def extended(self, start: int, end: int, window_start: int | None) -> dict[str, npt.NDArray[np.generic]]:
+    def extended(self, start: int, end: int, window_start: int | None) -> dict[str, npt.NDArray[np.float32]]:
         """Write the places `start` to `end` and return the tables, by the names of the graph's inputs.
 
         Text goes on after the largest position so far. Visual tokens belong to the window whose first token lies at `window_start`.
@@ -29,6 +29,11 @@ class RotaryCache:
             positions = visual_positions(self._spec, self._after(window_start), end - window_start)[start - window_start :]
         self._positions[start:end] = positions
         self._cosines[start:end], self._sines[start:end] = rotary_tables(self._spec, positions, self._head_width)
+        return self.tables
+
+    @property
+    def tables(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The tables, float32 [C, head_width / 2], by the names of the graph's inputs; they change in place."""
         return {Tensors.ROTARY_COSINES: self._cosines, Tensors.ROTARY_SINES: self._sines}
 
     def copy(self, other: "RotaryCache", start: int, end: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import BackendError, BundleFileError, OptionsError
+from redvillm.runtime.cuda_session import CUDA_OPTIONS, CUDA_PROVIDER, check_places, creation_error, prepare_cuda
 from redvillm.runtime.decoder_kernel import choose_decoder_kernel
 from redvillm.runtime.pooling_kernel import choose_pooling_kernel
 
@@ -90,13 +91,21 @@ def open_session(path: Path, *, provider: str = CPU_PROVIDER, threads: int | Non
         "pooling_kernel": choose_pooling_kernel(path, options, provider),
         "decoder_kernel": choose_decoder_kernel(path, options, provider),
     }
+    on_cuda = provider == CUDA_PROVIDER
+    if on_cuda:
+        prepare_cuda(runtime, options)
     try:
-        session = runtime.InferenceSession(path, options, providers=[provider])
+        # without the last argument a provider that fails is announced on standard output, and replaced
+        session = runtime.InferenceSession(path, options, providers=[(provider, dict(CUDA_OPTIONS)) if on_cuda else provider], enable_fallback=0)
     except Exception as error:  # the library's errors have no common base
+        if on_cuda and (failure := creation_error(error, path)) is not None:
+            raise failure from error
         raise BundleFileError(f"{path} cannot be opened ({_first_line(error)}); export the bundle again") from error
     running = session.get_providers()[0]
     if running != provider:
         raise BackendError(f"{path.name} was to run on {provider}, but onnxruntime chose {running}; 'redvillm doctor' says what is missing")
+    if on_cuda:
+        check_places(runtime, session, path)
     return Session(path, session, provider=provider, threads=options.intra_op_num_threads, **kernels)
 
 

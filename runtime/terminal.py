@@ -32,10 +32,11 @@ def run_ask(request: AskRequest) -> int:
         RedvillmError: what made it fail.
     """
     options = GenerationOptions(max_new_tokens=request.max_new_tokens, temperature=request.temperature, top_p=request.top_p, seed=request.seed)
-    with load(request.bundle, threads=request.threads) as model:
+    with load(request.bundle, target=request.target, threads=request.threads) as model:
         answers = _answers(model, request, options)
         if request.as_json:
-            document = {"model": model.manifest.name, "clip": request.clip, "answers": [_document(answer) for answer in answers]}
+            documents = [_document(answer) for answer in answers]
+            document = {"model": model.manifest.name, "providers": model.providers, "clip": request.clip, "answers": documents}
             print(json.dumps(document, indent=1, allow_nan=False))
         else:
             for answer in answers:
@@ -80,7 +81,7 @@ def run_live(request: LiveRequest) -> int:
         record=request.record,
     )
     with contextlib.ExitStack() as stack:
-        model = stack.enter_context(load(request.bundle, threads=request.threads))
+        model = stack.enter_context(load(request.bundle, target=request.target, threads=request.threads))
         stream = stack.enter_context(model.open(request.source, options=stream_options))
         typed = stack.enter_context(TypedInput())
         output: LiveOutput

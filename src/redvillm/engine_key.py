@@ -123,14 +123,17 @@ def require_key(engine: Path, wanted: EngineKey) -> None:
         BundleFileError: the engine or its key is missing, unreadable or altered.
         BundleTargetError: they differ; the message names every difference.
     """
-    found = read_key(engine)
-    differences = [
+    if differences := key_differences(read_key(engine), wanted):
+        raise BundleTargetError(f"{engine.name} does not fit: {'; '.join(differences)}. Build an engine for this machine and this graph")
+
+
+def key_differences(found: EngineKey, wanted: EngineKey) -> list[str]:
+    """Return in words why an engine with the key `found` cannot be used where `wanted` is wanted; empty where it can."""
+    return [
         f"{field.name} is {_text(getattr(found, field.name))}, {_text(getattr(wanted, field.name))} is wanted"
         for field in fields(EngineKey)
         if not _agrees(field.name, getattr(found, field.name), getattr(wanted, field.name))
     ]
-    if differences:
-        raise BundleTargetError(f"{engine.name} does not fit: {'; '.join(differences)}. Build an engine for this machine and this graph")
 
 
 def engine_precision(words: str) -> str:

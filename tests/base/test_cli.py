@@ -117,7 +117,28 @@ def test_ask_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
     provide(monkeypatch, "redvillm.runtime.requests", AskRequest=dict)
     asked: list[dict[str, Any]] = []
     provide(monkeypatch, "redvillm.runtime.terminal", run_ask=lambda request: asked.append(request) or 7)
-    assert main(["ask", "clip.mp4", "What?", "Who?", "--json", "--frames", "8", "--temperature", "0.5", "--seed", "3", "--threads", "2"]) == 7
+    assert (
+        main(
+            [
+                "ask",
+                "clip.mp4",
+                "What?",
+                "Who?",
+                "--json",
+                "--frames",
+                "8",
+                "--temperature",
+                "0.5",
+                "--seed",
+                "3",
+                "--threads",
+                "2",
+                "--target",
+                "tensorrt",
+            ]
+        )
+        == 7
+    )
     assert asked == [
         {
             "bundle": "redvillm-nano",
@@ -129,6 +150,7 @@ def test_ask_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
             "top_p": 1.0,
             "seed": 3,
             "threads": 2,
+            "target": "tensorrt",
             "as_json": True,
         }
     ]
@@ -152,6 +174,7 @@ def test_live_becomes_a_request(monkeypatch: pytest.MonkeyPatch):
             "rate_hz": 10.0,
             "max_new_tokens": 48,
             "threads": None,
+            "target": "cpu",
             "duration_s": 60.0,
             "loop": True,
             "as_json": False,

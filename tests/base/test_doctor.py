@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redvillm import doctor
-from redvillm.doctor import Check, Status, distributions, installation, openvino, pooling_op, providers, report, storage, subprobe, video
+from redvillm.doctor import Check, Status, distributions, installation, openvino, pooling_op, providers, report, storage, subprobe, targets, video
 from redvillm.doctor.onnx_probe_model import probe_model
 from redvillm.kernels import ort_library
 
@@ -41,6 +41,50 @@ def test_the_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(providers, "run_subprobe", lambda module, argument, timeout_s: answer)
     check = providers.check_provider("CUDAExecutionProvider")
     assert check.detail == "listed, but does not work: libcublasLt.so.13: cannot open shared object file"
+
+
+def targets_of(monkeypatch: pytest.MonkeyPatch, answer: dict[str, object], **works: Status) -> dict[str, Check]:
+    """What is said of the targets, given what the probe answered and how the providers of onnxruntime do."""
+    monkeypatch.setattr(targets, "run_subprobe", lambda module, argument, timeout_s: answer)
+    names = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    listed = [Check(group="onnxruntime", name=names[name], status=status, detail=f"words about {name}") for name, status in works.items()]
+    return {check.name.removeprefix("target "): check for check in targets.check_targets(listed)}
+
+
+def test_a_gpu_machine_with_everything_runs_every_target(monkeypatch: pytest.MonkeyPatch):
+    checks = targets_of(monkeypatch, {"driver": "SM87", "tensorrt": "TensorRT 10.3.0", "missing": {}}, cpu=Status.OK, cuda=Status.OK)
+    assert [(check.status, check.fix) for check in checks.values()] == [(Status.OK, "")] * 3
+    assert "SM87" in checks["cuda"].detail
+    assert "TensorRT 10.3.0" in checks["tensorrt"].detail
+
+
+def test_a_machine_without_a_gpu_is_told_so_and_not_warned(monkeypatch: pytest.MonkeyPatch):
+    answer = {"missing": {"driver": "no NVIDIA driver", "tensorrt": "tensorrt: not installed"}}
+    checks = targets_of(monkeypatch, answer, cpu=Status.OK)
+    assert {name: check.status for name, check in checks.items()} == dict.fromkeys(("cpu", "cuda", "tensorrt"), Status.OK)
+    for name in ("cuda", "tensorrt"):
+        assert "no NVIDIA driver; " in checks[name].detail
+        assert "onnxruntime has no CUDAExecutionProvider" in checks[name].detail
+        assert "redvillm[gpu]" in checks[name].fix
+    assert "not installed" in checks["tensorrt"].detail
+    assert "not installed" not in checks["cuda"].detail
+
+
+@pytest.mark.parametrize("answer", [{"driver": "SM89", "missing": {"tensorrt": "none"}}, {"error": "its process ended with status -6: abort"}])
+def test_what_lacks_on_a_gpu_machine_is_told_per_target(monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]):
+    checks = targets_of(monkeypatch, answer, cpu=Status.WARNING, cuda=Status.OK)
+    assert checks["cpu"].status is Status.WARNING
+    assert "words about cpu" in checks["cpu"].detail
+    if "driver" in answer:
+        assert (checks["cuda"].status, checks["tensorrt"].status) == (Status.OK, Status.WARNING)
+    else:
+        assert "status -6" in checks["cuda"].detail
+
+
+def test_the_probe_asks_this_machine():
+    (_, cuda, tensorrt) = targets.check_targets([])
+    assert cuda.status in (Status.OK, Status.WARNING)
+    assert tensorrt.detail.startswith("cannot run here")  # no provider was listed
 
 
 def test_no_openvino_is_fine(monkeypatch: pytest.MonkeyPatch):
@@ -231,5 +275,5 @@ def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_this_machine():
     checks = doctor.examine()
-    assert {check.group for check in checks} == {"installation", "onnxruntime", "openvino", "video", "storage"}
+    assert {check.group for check in checks} == {"installation", "onnxruntime", "openvino", "targets", "video", "storage"}
     assert [check for check in checks if check.status is Status.FAILURE] == []

@@ -1,5 +1,6 @@
 """Clips, fakes and streams for the tests of the runtime. None of them needs weights, onnx or a camera."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fake_gpu import FakeGpu, build_driver
 
 from redvillm.errors import QuestionError
 from redvillm.kernels.streaming import StreamingPool
@@ -98,6 +100,8 @@ class FakeVisionSession:
 
 class FakeAlignSession:
     """Visual tokens that repeat the first value of their row, in the order spatial, temporal, motion."""
+
+    provider = "FakeExecutionProvider"
 
     def run(self, output_names, feeds):
         assert output_names == [Tensors.VISUAL_TOKENS]
@@ -283,10 +287,35 @@ def fake_parts(monkeypatch: pytest.MonkeyPatch, language: FakeLanguage) -> FakeL
     from redvillm.runtime import model
 
     sessions = {Graphs.VISION: FakeVisionSession, Graphs.ALIGN: FakeAlignSession}
-    for opener in ("open_session", "open_vision_session"):
-        monkeypatch.setattr(model, opener, lambda path, **_: sessions[path.name]())
+    for opener in ("open_align", "open_vision"):
+        monkeypatch.setattr(model, opener, lambda path, manifest, **_: sessions[path.name]())
     monkeypatch.setattr(model, "LanguageModel", lambda folder, manifest, **_: language)
     return language
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in of libcuda, compiled once."""
+    path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    build_driver(path)
+    return path
+
+
+@pytest.fixture
+def gpu(fake_driver: Path, tmp_path: Path) -> FakeGpu:
+    """A machine with a GPU, as far as the runtime can tell: an SM87 with 1 GiB."""
+    return FakeGpu(shutil.copy(fake_driver, tmp_path / "libcuda.so.1"))
+
+
+@pytest.fixture
+def machine(gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """That machine with TensorRT, and a bundle of tiny graphs for it: a tensorrt_machine.Machine."""
+    pytest.importorskip("gguf")
+    pytest.importorskip("onnx")
+    import tiny_bundle
+    from tensorrt_machine import Machine
+
+    return Machine(gpu, tiny_bundle.write_bundle(tmp_path / "bundle"), monkeypatch)
 
 
 @pytest.fixture

@@ -279,9 +279,13 @@ def test_provider_threads_and_context_are_told_and_checked(open_model, tiny):
             open_model(max_context_tokens=illegal)
 
 
-def test_a_target_that_cannot_run_here_is_refused(tiny):
-    with pytest.raises(BackendError, match="target 'tensorrt' cannot be run"):
-        LanguageModel(tiny[1], tiny[0].make_manifest(target="tensorrt"))
+@pytest.mark.parametrize("target", ["cuda", "tensorrt"])
+def test_a_target_that_cannot_run_here_is_refused(tiny, target):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime may run it")
+    with pytest.raises(BackendError, match="no CUDAExecutionProvider"):
+        LanguageModel(tiny[1], tiny[0].make_manifest(target=target))
 
 
 def test_a_manifest_of_another_model_is_refused(tiny):

@@ -69,7 +69,7 @@ def test_a_provider_that_silently_falls_back_is_an_error(doubling_graph, monkeyp
     fake = SimpleNamespace(
         get_available_providers=lambda: ["CUDAExecutionProvider", CPU_PROVIDER],
         SessionOptions=lambda: SimpleNamespace(add_session_config_entry=lambda key, value: None),
-        InferenceSession=lambda path, options, providers: SimpleNamespace(get_providers=lambda: [CPU_PROVIDER]),
+        InferenceSession=lambda path, options, providers, **_: SimpleNamespace(get_providers=lambda: [CPU_PROVIDER]),
     )
     monkeypatch.setitem(sys.modules, "onnxruntime", fake)
     with pytest.raises(BackendError, match="was to run on CUDAExecutionProvider, but onnxruntime chose CPUExecutionProvider"):

@@ -2,7 +2,7 @@
 
 import argparse
 
-from redvillm.cli.options import Commands, add_frames, add_json, add_max_new_tokens, add_model, add_threads
+from redvillm.cli.options import Commands, add_frames, add_json, add_max_new_tokens, add_model, add_target, add_threads
 from redvillm.cli.values import integer, real
 
 
@@ -17,6 +17,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("clip", metavar="CLIP", help="a video file, or sample:NAME for a clip of the zoo (fetched if absent)")
     parser.add_argument("questions", nargs="+", metavar="QUESTION", help="what to ask")
     add_model(parser)
+    add_target(parser)
     add_frames(parser)
     add_max_new_tokens(parser, default=64)
     parser.add_argument("--temperature", type=real(0, 10), default=0.0, metavar="X", help="0 takes the likeliest token, more varies (default: 0)")
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         top_p=arguments.top_p,
         seed=arguments.seed,
         threads=arguments.threads,
+        target=arguments.target,
         as_json=arguments.as_json,
     )
     return run_ask(request)

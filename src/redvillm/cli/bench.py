@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from redvillm.cli.options import Commands, add_frames, add_max_new_tokens, add_model, add_threads
+from redvillm.cli.options import Commands, add_frames, add_max_new_tokens, add_model, add_target, add_threads
 from redvillm.cli.values import duration_s, integer, real
 
 _CLIP, _QUESTION = "sample:bikes", "What is happening in the video?"
@@ -24,6 +24,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("clip", nargs="?", metavar="CLIP", help=help_text)
     parser.add_argument("--question", metavar="TEXT", help=f"what is asked (default: {_QUESTION!r}; with --stream: a list of questions in turn)")
     add_model(parser)
+    add_target(parser)
     add_frames(parser)
     add_max_new_tokens(parser, default=32)
     parser.add_argument("--runs", type=integer(1, 100_000), default=10, metavar="N", help="measured runs (default: %(default)s)")
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         runs=arguments.runs,
         warmup=arguments.warmup,
         threads=arguments.threads,
+        target=arguments.target,
         peers=tuple(arguments.peers),
         out=arguments.out,
     )
@@ -114,6 +116,7 @@ def _run_stream(arguments: argparse.Namespace) -> int:
         max_evidence_age_s=arguments.max_evidence_age_s,
         max_new_tokens=arguments.max_new_tokens,
         threads=arguments.threads,
+        target=arguments.target,
         window=arguments.window,
         gate=arguments.gate,
         speed=arguments.speed,

@@ -2,7 +2,7 @@
 
 import argparse
 
-from redvillm.cli.options import Commands, add_json, add_max_new_tokens, add_model, add_threads
+from redvillm.cli.options import Commands, add_json, add_max_new_tokens, add_model, add_target, add_threads
 from redvillm.cli.values import duration_s, real
 
 
@@ -17,6 +17,7 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     help_text = "camera index, device path, video file, trace (.rvtrace), sample:NAME, or the address of a stream (default: %(default)s)"
     parser.add_argument("--source", default="0", metavar="SOURCE", help=help_text)
     add_model(parser)
+    add_target(parser)
     parser.add_argument("--ask", action="append", default=[], dest="questions", metavar="QUESTION", help="a question to begin with; may be repeated")
     help_text = "a yes/no question that is asked again and again; told when its answer changes for good; may be repeated"
     parser.add_argument("--alert", action="append", default=[], dest="alerts", metavar="QUESTION", help=help_text)
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         rate_hz=arguments.rate_hz,
         max_new_tokens=arguments.max_new_tokens,
         threads=arguments.threads,
+        target=arguments.target,
         duration_s=arguments.duration_s,
         loop=arguments.loop,
         as_json=arguments.as_json,

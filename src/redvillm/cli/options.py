@@ -3,6 +3,7 @@
 import argparse
 
 from redvillm.cli.values import integer
+from redvillm.manifest import TARGETS
 from redvillm.zoo import DEFAULT_MODEL
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
@@ -17,6 +18,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FOLDER",
         help="an exported model of the zoo, or the folder of a bundle (default: %(default)s)",
     )
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Add --target."""
+    help_text = "what the bundle was exported for, and runs on: %(choices)s (default: %(default)s)"
+    parser.add_argument("--target", choices=TARGETS, default="cpu", metavar="TARGET", help=help_text)
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from redvillm.doctor.openvino import check_openvino
 from redvillm.doctor.pooling_op import check_pooling_op
 from redvillm.doctor.providers import check_providers
 from redvillm.doctor.storage import check_storage
+from redvillm.doctor.targets import check_targets
 from redvillm.doctor.video import check_video
 
 _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold red"}
@@ -16,7 +17,9 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold r
 
 def examine() -> list[Check]:
     """Look at the whole machine; takes some seconds, since every provider and camera is really tried."""
-    return [*check_installation(), *check_providers(), *check_openvino(), check_pooling_op(), *check_video(), *check_storage()]
+    providers = check_providers()
+    others = [*check_openvino(), *check_targets(providers), *check_video(), *check_storage()]
+    return [*check_installation(), *providers, check_pooling_op(), *others]
 
 
 def can_run(checks: list[Check]) -> bool:
