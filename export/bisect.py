@@ -1,9 +1,9 @@
-"""Where a difference between an exported graph and its reference begins: looked for only after the parity gate has found one.
+"""Inner values of exported graphs: where a difference to the reference begins, once the parity gate has found one.
 
 Knows graphs and their inner values; does not know what a stage or a limit is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from redvillm.export.decoder_graph import layer_output
-from redvillm.export.graph_run import GraphDecoder
+from redvillm.export.graph_run import FloatArray, GraphDecoder
 from redvillm.export.node_runner import run_node_by_node
 from redvillm.export.parity_language import PromptSequence
 from redvillm.export.parity_measures import mean_cosine
@@ -28,16 +28,20 @@ def first_differing_layer(folder: Path, plan: BundlePlan, asked: PromptSequence,
     """Return in words the first layer of decoder.onnx whose output is not that of the reference."""
     num_layers = plan.dimensions.num_layers
     expected = plan.language.layer_outputs(asked.embeddings, asked.positions)
-    graph = onnx.load(folder / Graphs.DECODER, load_external_data=False)
     names = [layer_output(layer) for layer in range(num_layers - 1)]  # the last one has no row but those whose logits are wanted
-    graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    with _beside(folder / Graphs.DECODER, graph) as path:
-        decoder = GraphDecoder(path, plan.dimensions, plan.rotary, library=library)
-        found = decoder.values(asked.embeddings, asked.positions, names)
+    found = decoder_values(folder, plan, asked, names, library=library)
     for layer, (value, wanted) in enumerate(zip(found, expected, strict=False)):
         if (cosine := mean_cosine(value, wanted)) < _ALIKE:
             return f"it begins in layer {layer} of {num_layers} (mean cosine {cosine:.3g} after it)"
     return f"all layers but the last agree, so it begins in layer {num_layers - 1} of {num_layers}, the last norm or the head"
+
+
+def decoder_values(folder: Path, plan: BundlePlan, asked: PromptSequence, names: Sequence[str], *, library: Path | None = None) -> list[FloatArray]:
+    """Return inner values of decoder.onnx, float32, for a prompt."""
+    graph = onnx.load(folder / Graphs.DECODER, load_external_data=False)
+    graph.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    with _beside(folder / Graphs.DECODER, graph) as path:
+        return GraphDecoder(path, plan.dimensions, plan.rotary, library=library).values(asked.embeddings, asked.positions, names)
 
 
 def first_differing_value(exact: Path, changed: Path, feeds: dict[str, NDArray[Any]]) -> str:

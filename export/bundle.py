@@ -44,6 +44,7 @@ def export_bundle(
     *,
     target: str = "cpu",
     vision: Precision | None = None,
+    calibration: tuple[Path, ...] = (),
     adapter: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -53,7 +54,8 @@ def export_bundle(
 
     The folder appears under its name when everything in it has been written and checked, and not before. The same weights and tools give
     the same bytes on the same machine. `adapter` is a file of `redvillm train` instead of the model's own. `vision` is the precision of
-    vision.onnx, None for the target's own: int8 on cpu (where video.onnx stays in float32), fp16 on GPUs. `check` = False leaves the parity gate
+    vision.onnx, None for the target's own: int8 on cpu (where video.onnx stays in float32), fp16 on GPUs. `calibration` are images, videos or folders
+    of images that 8 bits are fitted to, instead of those that come with the package. `check` = False leaves the parity gate
     out (and the manifest says so by an empty list).
 
     Raises:
@@ -64,7 +66,8 @@ def export_bundle(
         StorageError: the disk is full or not writable.
     """
     chosen = zoo.model_named(model)
-    return _export(lambda: nano_plan(chosen, adapter), out, target=target, vision=vision, force=force, progress=progress, check=check)
+    choice = choose_vision(target, vision, calibration)
+    return _export(lambda: nano_plan(chosen, adapter), out, choice, force=force, progress=progress, check=check)
 
 
 def export_checkpoint(
@@ -74,6 +77,7 @@ def export_checkpoint(
     *,
     target: str = "cpu",
     vision: Precision | None = None,
+    calibration: tuple[Path, ...] = (),
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     check: bool = True,
@@ -89,20 +93,18 @@ def export_checkpoint(
         progress(f"reading the checkpoint {checkpoint.folder}")
         return checkpoint_plan(checkpoint, options)
 
-    return _export(load, out, target=target, vision=vision, force=force, progress=progress, check=check)
+    return _export(load, out, choose_vision(target, vision, calibration), force=force, progress=progress, check=check)
 
 
 def _export(
     load: Callable[[], BundlePlan],
     out: Path,
+    choice: VisionChoice,
     *,
-    target: str,
-    vision: Precision | None,
     force: bool,
     progress: Callable[[str], None],
     check: bool,
 ) -> Manifest:
-    choice = choose_vision(target, vision)
     _check_place(out, force=force)
     _check_space(out, _FREE_BYTES)
     plan = load()
@@ -116,13 +118,14 @@ def _export(
 
 def _write_bundle(plan: BundlePlan, folder: Path, choice: VisionChoice, *, progress: Callable[[str], None], check: bool) -> Manifest:
     dimensions = plan.dimensions
-    progress(f"exporting {Graphs.DECODER} ({plan.decoder_precision})")
-    decoder = export_decoder(plan.source, folder, max_context_tokens=plan.max_context_tokens, tokenizer_json=plan.tokenizer_json)
-    graphs = {Graphs.DECODER: decoder.graph}
-    precisions = _precisions(plan, choice)
+    precisions, graphs = _precisions(plan, choice), {}
     for name, words in precisions.items():
         progress(f"exporting {name} ({words})")
         graphs[name] = _write_graph(name, plan, folder, choice)
+    progress(f"exporting {Graphs.DECODER} ({plan.decoder_precision})")
+    context, tokenizer_json = plan.max_context_tokens, plan.tokenizer_json
+    decoder = export_decoder(plan.source, folder, max_context_tokens=context, tokenizer_json=tokenizer_json, in_half=choice.form.half)
+    graphs[Graphs.DECODER] = decoder.graph
     parity: tuple[ParityResult, ...] = ()
     if check:
         progress("comparing every stage with torch")
@@ -166,7 +169,7 @@ def _is_half(plan: BundlePlan, choice: VisionChoice) -> bool:
 
 def _write_graph(name: str, plan: BundlePlan, folder: Path, choice: VisionChoice) -> GraphSpec:
     if name == Graphs.VISION:
-        return export_vision(plan.encoder, plan.fit, folder / name, precision=choice.precision, target=choice.target)
+        return export_vision(plan.encoder, plan.fit, folder / name, choice)
     if name == Graphs.ALIGN:
         return export_align(plan.adapter, folder / name, half=_is_half(plan, choice))
     if choice.form.whole_clips:

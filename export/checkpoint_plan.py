@@ -3,6 +3,7 @@
 Joins checkpoint, family and quantization; does not know what is inside of them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,16 +11,17 @@ from redvillm.errors import OptionsError
 from redvillm.export.checkpoint import Checkpoint, explained
 from redvillm.export.composition import FAMILY, MODEL_TYPE, composed_plan, quantized_stays, read_composition
 from redvillm.export.families.registry import family_of
-from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.float_quantization import BlockFormat, HalfFormat, WeightFormat
 from redvillm.export.image_llm import ImageLLM, TakeOptions
 from redvillm.export.plan import BundlePlan
 from redvillm.export.reference_language import ReferenceLanguage
 from redvillm.export.torch_source import TorchSource
 
-DECODER_PRECISIONS = {
+DECODER_PRECISIONS: Mapping[str, WeightFormat] = {
     "int4": BlockFormat(bits=4, symmetric=False),
     "int4-symmetric": BlockFormat(bits=4, symmetric=True),
     "int8": BlockFormat(bits=8, symmetric=True),
+    "fp16": HalfFormat(),
 }
 _DEFAULT_DECODER = "int4"
 _DEFAULT_FRAMES, _DEFAULT_CONTEXT_TOKENS = 16, 2048

@@ -20,7 +20,7 @@ from redvillm.errors import ExportError, OptionsError
 from redvillm.export.adapter import Adapter, load_adapter, load_tuning
 from redvillm.export.checkpoint import Checkpoint
 from redvillm.export.efficientnet import IMAGE_SIZE
-from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.float_quantization import BlockFormat, WeightFormat
 from redvillm.export.gguf_source import GgufSource
 from redvillm.export.plan import BundlePlan
 from redvillm.export.reference_language import ReferenceLanguage
@@ -78,7 +78,7 @@ class LanguageSide:
 
     path: Path
     system: str
-    form: BlockFormat = BlockFormat(bits=4, symmetric=False)  # noqa: RUF009 (frozen)
+    form: WeightFormat = BlockFormat(bits=4, symmetric=False)  # noqa: RUF009 (frozen)
 
 
 def read_composition(checkpoint: Checkpoint) -> Composition:
@@ -108,7 +108,7 @@ def write_composition(parts: Composition, folder: Path) -> None:
         temporary.write_text(json.dumps({"model_type": MODEL_TYPE, **paths, "system": parts.system}, indent=1), encoding="utf-8")
 
 
-def composed_plan(parts: Composition, form: BlockFormat, **choices: Any) -> BundlePlan:
+def composed_plan(parts: Composition, form: WeightFormat, **choices: Any) -> BundlePlan:
     """Return the plan of the bundle; `form` is that of an LLM which is not quantized yet, `choices` are the other fields of the plan.
 
     Raises:

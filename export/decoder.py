@@ -27,8 +27,10 @@ class DecoderReport:
     graph: GraphSpec
 
 
-def export_decoder(source: DecoderSource, folder: Path, *, max_context_tokens: int, tokenizer_json: str) -> DecoderReport:
+def export_decoder(source: DecoderSource, folder: Path, *, max_context_tokens: int, tokenizer_json: str, in_half: bool = False) -> DecoderReport:
     """Write decoder.onnx with its data, the embedding table and the tokenizer into `folder`. The same source gives the same bytes.
+
+    `in_half` is for GPUs: matrices that the source has in float16 are multiplied in float16.
 
     Raises:
         ExportError: the source cannot be read, is of sizes that the operators do not take, or has a shorter context.
@@ -39,7 +41,7 @@ def export_decoder(source: DecoderSource, folder: Path, *, max_context_tokens: i
         raise ExportError(f"max_context_tokens is {max_context_tokens}; {source.origin} was trained for 1 to {sizes.max_context_tokens}")
     _write_text(folder / Files.TOKENIZER, tokenizer_json)
     spec = decoder_spec(sizes)
-    DecoderGraph(source, write_embeddings(source.embedding(), folder), folder, max_context_tokens).writer.write(spec)
+    DecoderGraph(source, write_embeddings(source.embedding(), folder), folder, max_context_tokens, in_half=in_half).writer.write(spec)
     return DecoderReport(
         num_layers=sizes.num_layers,
         num_kv_heads=sizes.num_kv_heads,

@@ -8,17 +8,14 @@ Knows operators; does not know weights or sizes.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
-DOMAIN = "redvillm"
-VERSION = 1
+from redvillm.export.function_body import MICROSOFT_DOMAIN, FunctionBody
+
 BLOCK_LINEAR = "BlockLinear"
 CACHED_ATTENTION = "CachedAttention"
-MICROSOFT_DOMAIN = "com.microsoft"
-FUNCTION_OPSET = 21
 _BLOCK = 32
 _MIDDLES = {4: 8, 8: 128}  # zero points of MatMulNBits
 _INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy_level: the fast kernels, with activations in 8 bits per block
@@ -41,43 +38,15 @@ class LinearParts:
         return "_".join([BLOCK_LINEAR, f"{self.bits}bit", *(name for name, present in optional.items() if present)])
 
 
-class _Body:
-    """Collects the nodes of a function; values are named after the operator that makes them."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-
-    def node(
-        self, operator: str, *inputs: str, output: str = "", domain: str = "", refer: dict[str, tuple[str, int]] | None = None, **given: Any
-    ) -> str:
-        """Add a node; `refer` gives attributes of the node the function's attributes: name -> (attribute, type)."""
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
-        node = helper.make_node(operator, list(inputs), [name], domain=domain, **given)
-        for attribute, (source, kind) in (refer or {}).items():
-            node.attribute.append(onnx.AttributeProto(name=attribute, ref_attr_name=source, type=kind))
-        self.nodes.append(node)
-        return name
-
-    def integers(self, *values: int) -> str:
-        return self.node("Constant", value_ints=list(values))
-
-    def byte(self, value: int) -> str:
-        return self.node("Constant", value=helper.make_tensor("", TensorProto.UINT8, [], [value]))
-
-    def function(self, name: str, inputs: list[str], outputs: list[str], attributes: list[str]) -> onnx.FunctionProto:
-        opsets = [helper.make_opsetid("", FUNCTION_OPSET), helper.make_opsetid(MICROSOFT_DOMAIN, 1)]
-        return helper.make_function(DOMAIN, name, inputs, outputs, self.nodes, opsets, attributes)
-
-
 def block_linear_function(parts: LinearParts) -> onnx.FunctionProto:
     """Return activation(norm(x) @ weights.T) + residual, with the offsets of minimums as a product of their own.
 
     MatMulNBits is fast for integer zero points only: `scale * code + minimum` is `scale * (code - 8)`, its own form, plus `minimum + 8 * scale` times
     the sum of each block of x (128 instead of 8 for 8 bits).
     """
-    body, x = _Body(), "x"
+    body, x = FunctionBody(), "x"
     if parts.norm:
-        x = _norm(body)
+        x = body.norm()
     rows = body.node("Constant", refer={"value_int": ("num_outputs", onnx.AttributeProto.INT)})
     rows = body.node("Reshape", rows, body.integers(1))
     blocks = body.node("Slice", body.node("Shape", "scales"), body.integers(1), body.integers(2))
@@ -100,26 +69,12 @@ def block_linear_function(parts: LinearParts) -> onnx.FunctionProto:
         in_blocks = body.node("Reshape", x, body.node("Concat", body.integers(0), blocks, body.integers(_BLOCK), axis=0))
         sums = body.node("ReduceSum", in_blocks, body.integers(2), keepdims=0)
         value = body.node("Gemm", sums, offsets, value, transB=1)
-    if parts.gate:
-        body.nodes.append(helper.make_node("Split", [value], ["gate", "up"], axis=-1, num_outputs=2))
-        value = body.node("Mul", body.node("QuickGelu", "gate", domain=MICROSOFT_DOMAIN, alpha=1.0), "up")
-    if parts.residual:
-        value = body.node("Add", value, "residual")
-    body.node("Identity", value, output="y")
+    body.finish(value, gate=parts.gate, residual=parts.residual)
     inputs = ["x", "codes", "scales", "minimums", "norm_weight", "residual"]
     return body.function(parts.operator, inputs, ["y"], ["bits", "num_inputs", "num_outputs", "epsilon", "activation"])
 
 
-def _norm(body: _Body) -> str:
-    """In this form ONNX Runtime makes one operator of it; that operator itself, inside of a function, crashed version 1.32."""
-    squares = body.node("Pow", "x", body.node("Constant", value_float=2.0))
-    mean = body.node("ReduceMean", squares, body.integers(-1))
-    epsilon = body.node("Constant", refer={"value_float": ("epsilon", onnx.AttributeProto.FLOAT)})
-    root = body.node("Sqrt", body.node("Add", mean, epsilon))
-    return body.node("Mul", body.node("Div", "x", root), "norm_weight")
-
-
-def _plain_codes(body: _Body, bits: int, rows: str, blocks: str) -> str:
+def _plain_codes(body: FunctionBody, bits: int, rows: str, blocks: str) -> str:
     """Undo the tiles: codes as MatMulNBits wants them, [out, in / 32, 32 * bits / 8], with two neighbours of 4 bits in a byte."""
     if bits == 8:
         plain = body.node("Transpose", "codes", perm=[0, 3, 1, 2, 4])
@@ -134,21 +89,21 @@ def _plain_codes(body: _Body, bits: int, rows: str, blocks: str) -> str:
     return _first_rows(body, pairs, rows, blocks, _BLOCK // 2)
 
 
-def _plain_blocks(body: _Body, values: str, rows: str, blocks: str) -> str:
+def _plain_blocks(body: FunctionBody, values: str, rows: str, blocks: str) -> str:
     """Undo the tiles of scales or minimums: float32 [out, in / 32]."""
     plain = body.node("Reshape", body.node("Transpose", values, perm=[0, 2, 1]), body.node("Concat", body.integers(-1), blocks, axis=0))
     kept = body.node("Slice", plain, body.integers(0), rows, body.integers(0))
     return body.node("Cast", kept, to=TensorProto.FLOAT)
 
 
-def _first_rows(body: _Body, plain: str, rows: str, blocks: str, block_bytes: int) -> str:
+def _first_rows(body: FunctionBody, plain: str, rows: str, blocks: str, block_bytes: int) -> str:
     shape = body.node("Concat", body.integers(-1), blocks, body.integers(block_bytes), axis=0)
     return body.node("Slice", body.node("Reshape", plain, shape), body.integers(0), rows, body.integers(0))
 
 
 def cached_attention_function() -> onnx.FunctionProto:
     """Return attention by GroupQueryAttention, in the float16 of the cache."""
-    body = _Body()
+    body = FunctionBody()
     batch_axis = body.integers(0)
     packed = body.node("Cast", body.node("Unsqueeze", "packed", batch_axis), to=TensorProto.FLOAT16)
     tables = [body.node("Cast", table, to=TensorProto.FLOAT16) for table in ("cosines", "sines")]

@@ -1,10 +1,10 @@
-"""The graph of a Llama decoder: five operators a layer, on 4-bit weights and a float16 cache; logits only where they are asked for.
+"""The graph of a Llama decoder: five operators a layer, on 4-bit, 8-bit or float16 weights and a float16 cache; logits only where they are asked for.
 
 Written out node by node. The exporters that build such graphs (onnxruntime-genai's model builder, mobius-onnx) were tried on the same file: every
 matrix would be replaced (they round the zero points or quantize a second time), q, k, v and gate, up be stacked, the token input, the attention
 mask and the head be cut away. That is longer than the graph and pins their internals.
 
-Knows the two operators of decoder_functions.py; does not know files, nor how a weight was quantized.
+Knows the operators of decoder_functions.py and half_linear.py; does not know files, nor how a weight was quantized.
 
     residual [S, H]
     qkv = linear(norm(residual)); attention rotates, appends to the cache and attends; residual = linear(attention) + residual
@@ -22,6 +22,8 @@ from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.decoder_source import DecoderSource, FloatArray
 from redvillm.export.embeddings import EmbeddingTable
 from redvillm.export.graph import GraphWriter
+from redvillm.export.half_linear import half_linear_function
+from redvillm.export.half_weights import HalfWeights, stack_half_rows
 from redvillm.export.quantization import BLOCK, BlockWeights, TiledWeights, stack_rows, tile
 from redvillm.manifest import Graphs, GraphSpec, Tensors, TensorSpec
 
@@ -68,6 +70,11 @@ def layer_output(layer: int) -> str:
     return f"layer.{layer}.ffn_down"
 
 
+def products(layer: int) -> tuple[str, str, str, str]:
+    """Names of what the four products of a layer give, [S, ...]; to the second and the last the residual is added."""
+    return f"layer.{layer}.attn_qkv", f"layer.{layer}.attn_output", f"layer.{layer}.ffn_product", layer_output(layer)
+
+
 class DecoderGraph:
     """Builds the nodes of one decoder; `writer` then holds the graph.
 
@@ -75,7 +82,9 @@ class DecoderGraph:
         ExportError: heads or layers of sizes that the operators do not take.
     """
 
-    def __init__(self, source: DecoderSource, table: EmbeddingTable, folder: Path, max_context_tokens: int) -> None:
+    def __init__(self, source: DecoderSource, table: EmbeddingTable, folder: Path, max_context_tokens: int, *, in_half: bool = False) -> None:
+        """`in_half` lets matrices that are in float16 be multiplied in float16."""
+        self._in_half = in_half
         self.writer = GraphWriter(Graphs.DECODER, folder)
         self._source, self._sizes = source, source.sizes
         check_sizes(source.sizes, source.origin)
@@ -99,7 +108,7 @@ class DecoderGraph:
         """Queries, keys and values of the residual [S, H] -> attention over the cache, [S, num_heads * head_width]."""
         name = f"layer.{layer}.attn"
         parts = ("attn_q", "attn_k", "attn_v")
-        stacked = stack_rows([self._source.matrix(layer, part) for part in parts])
+        stacked = _stacked([self._source.matrix(layer, part) for part in parts])
         packed = self._linear(f"{name}_qkv", residual, stacked, norm=self._source.norm(layer, "attn_norm"))
         packed = self._biased(f"{name}_biased", packed, [self._source.bias(layer, part) for part in parts])
         cache = [Tensors.past(layer, "key"), Tensors.past(layer, "value")]
@@ -113,7 +122,7 @@ class DecoderGraph:
 
     def _feed_forward(self, layer: int, residual: str) -> str:
         name = f"layer.{layer}.ffn"
-        stacked = stack_rows([self._source.matrix(layer, part) for part in ("ffn_gate", "ffn_up")])
+        stacked = _stacked([self._source.matrix(layer, part) for part in ("ffn_gate", "ffn_up")])
         product = self._linear(f"{name}_product", residual, stacked, norm=self._source.norm(layer, "ffn_norm"), gate=True)
         return self._linear(layer_output(layer), product, self._source.matrix(layer, "ffn_down"), residual=residual)
 
@@ -127,12 +136,25 @@ class DecoderGraph:
         constants = [self.writer.constant_in_file(name, array.values, array.file_name, array.offset_bytes) for name, array in stored.items()]
         self._block_linear(Tensors.LOGITS, residual, table.weights, [*constants, ""], norm=norm)
 
-    def _linear(self, name: str, x: str, weights: BlockWeights, *, norm: FloatArray | None = None, gate: bool = False, residual: str = "") -> str:
+    def _linear(
+        self, name: str, x: str, weights: BlockWeights | HalfWeights, *, norm: FloatArray | None = None, gate: bool = False, residual: str = ""
+    ) -> str:
         """Return x [S, in] @ weights.T, [S, out], normed before if there is a `norm`, gated and added to `residual` after."""
+        if isinstance(weights, HalfWeights):
+            return self._half_linear(name, x, weights, norm=norm, gate=gate, residual=residual)
         tiled = tile(weights)
         constants = [self.writer.constant(f"{name}.codes", tiled.codes), self.writer.constant(f"{name}.scales", tiled.scales)]
         constants.append("" if tiled.minimums is None else self.writer.constant(f"{name}.minimums", tiled.minimums))
         return self._block_linear(name, x, tiled, constants, norm=norm, gate=gate, residual=residual)
+
+    def _half_linear(self, name: str, x: str, weights: HalfWeights, *, norm: FloatArray | None, gate: bool, residual: str) -> str:
+        values = self.writer.constant(f"{name}.weights", np.ascontiguousarray(weights.values.T))
+        function = half_linear_function(norm=norm is not None, gate=gate, residual=bool(residual), in_half=self._in_half)
+        inputs = _without_trailing_gaps([x, values, self._norm_weight(name, norm), residual])
+        return self.writer.call(function, inputs, name, epsilon=self._sizes.norm_epsilon)
+
+    def _norm_weight(self, name: str, norm: FloatArray | None) -> str:
+        return "" if norm is None else self.writer.constant(f"{name}.norm_weight", norm)
 
     def _block_linear(
         self,
@@ -146,10 +168,9 @@ class DecoderGraph:
         residual: str = "",
     ) -> str:
         parts = LinearParts(bits=weights.bits, minimums=weights.minimums is not None, norm=norm is not None, gate=gate, residual=bool(residual))
-        norm_weight = "" if norm is None else self.writer.constant(f"{name}.norm_weight", norm)
         return self.writer.call(
             block_linear_function(parts),
-            _without_trailing_gaps([x, *constants, norm_weight, residual]),
+            _without_trailing_gaps([x, *constants, self._norm_weight(name, norm), residual]),
             name,
             bits=weights.bits,
             num_inputs=weights.num_inputs,
@@ -169,6 +190,11 @@ class DecoderGraph:
         tables = dict(zip(("rotary.cos", "rotary.sin"), self._source.rotary_tables(max_context_tokens), strict=True))
         cos, sin = (self.writer.constant(name, values) for name, values in tables.items())
         return cos, sin
+
+
+def _stacked(parts: list[BlockWeights | HalfWeights]) -> BlockWeights | HalfWeights:
+    halves = [part for part in parts if isinstance(part, HalfWeights)]
+    return stack_half_rows(halves) if halves else stack_rows([part for part in parts if isinstance(part, BlockWeights)])
 
 
 def _without_trailing_gaps(inputs: list[str]) -> list[str]:

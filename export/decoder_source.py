@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.export.decoder_sizes import DecoderSizes
+from redvillm.export.half_weights import HalfWeights
 from redvillm.export.quantization import BlockWeights
 
 FloatArray = npt.NDArray[np.float32]
@@ -27,8 +28,8 @@ class DecoderSource(Protocol):
     def sizes(self) -> DecoderSizes:
         """Its sizes."""
 
-    def matrix(self, layer: int, part: str) -> BlockWeights:
-        """A matrix [out, in] of a layer; rows of queries and keys in the order of halves that are rotated together."""
+    def matrix(self, layer: int, part: str) -> BlockWeights | HalfWeights:
+        """A matrix [out, in] of a layer, all of one kind; rows of queries and keys in the order of halves that are rotated together."""
 
     def bias(self, layer: int, part: str) -> FloatArray | None:
         """What is added to the product with that matrix, float32 [out]; None for nothing."""

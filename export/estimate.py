@@ -6,7 +6,8 @@ Knows parameters and bits; does not know weights.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.float_quantization import BlockFormat, HalfFormat, WeightFormat
+from redvillm.export.half_weights import HalfWeights
 from redvillm.export.targets import VisionChoice, form_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class ModelSize:
     tables: int
     stored_bytes: int
 
-    def bundle_bytes(self, vision: str, decoder: BlockFormat, target: str = "cpu") -> int:
+    def bundle_bytes(self, vision: str, decoder: WeightFormat, target: str = "cpu") -> int:
         """Return the size of a bundle; graphs, tokenizer and manifest are too small to count. video.onnx holds the vision half a second time."""
         copies = 2 if form_of(target).whole_clips else 1
         bits = copies * self.vision * _VISION_BITS[vision] + self.matrices * decoder.bits_a_weight + self.tables * _TABLE_BITS
@@ -62,4 +63,5 @@ def planned_bytes(plan: "BundlePlan", choice: VisionChoice) -> int:
     layers = sizes.num_layers * (attention + 3 * sizes.width * sizes.feed_forward_width)
     parameters = sum(parameter.numel() for module in (plan.encoder, plan.adapter) for parameter in module.parameters())
     size = ModelSize(vision=parameters, matrices=layers, tables=sizes.vocabulary_size * sizes.width, stored_bytes=0)
-    return size.bundle_bytes(choice.precision, BlockFormat(bits=matrix.bits, symmetric=matrix.minimums is None), choice.target)
+    form = HalfFormat() if isinstance(matrix, HalfWeights) else BlockFormat(bits=matrix.bits, symmetric=matrix.minimums is None)
+    return size.bundle_bytes(choice.precision, form, choice.target)

@@ -1,4 +1,4 @@
-"""Quantizing a matrix of floats to blocks of 32: scale, code and minimum.
+"""How matrices of floats are stored, and quantizing one to blocks of 32: scale, code and minimum.
 
 For each block several ranges are tried, from that of its values down to four fifths of it; for each, scale and minimum are fitted to the codes by
 least squares, and the one with the smallest squared error stays. Knows numbers; does not know where a matrix comes from. A matrix that is quantized
@@ -33,6 +33,16 @@ class BlockFormat:
     def bits_a_weight(self) -> float:
         """Bits that a weight takes in the file, scale and minimum included."""
         return self.bits + (16 if self.symmetric else 32) / BLOCK
+
+
+@dataclass(frozen=True)
+class HalfFormat:
+    """Matrices are stored as float16 numbers."""
+
+    bits_a_weight = 16.0
+
+
+WeightFormat = BlockFormat | HalfFormat
 
 
 def quantize(values: FloatArray, form: BlockFormat) -> BlockWeights:

@@ -6,7 +6,6 @@ Training and parity checks run it. Does not know onnx or any quantized format: i
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
@@ -14,7 +13,6 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, layer_tensor, rotate_half_order
 from redvillm.export.layer_parts import PARTS
-from redvillm.export.quantization import BLOCK
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 
 
@@ -58,7 +56,8 @@ def _state(source: GgufFile, dtype: torch.dtype, tuning: LanguageTuning) -> dict
         values = source.dequantize(name)
         if rotated:
             values = values[rotate_half_order(len(values), source.sizes.head_width)]
-        return torch.from_numpy(_tuned(name, np.array(values), tuning)).to(dtype)
+        tuned = tuning.norm if values.ndim == 1 else tuning.values
+        return torch.from_numpy(tuned(name, np.array(values))).to(dtype)
 
     state = {"model.embed_tokens.weight": read(EMBEDDING), "model.norm.weight": read(FINAL_NORM)}
     state["lm_head.weight"] = read(HEAD) if HEAD in source else state["model.embed_tokens.weight"]
@@ -66,14 +65,3 @@ def _state(source: GgufFile, dtype: torch.dtype, tuning: LanguageTuning) -> dict
         for part, module in PARTS.items():
             state[f"model.layers.{layer}.{module}.weight"] = read(layer_tensor(layer, part), rotated=part in ROTATED_PARTS)
     return state
-
-
-def _tuned(name: str, values: npt.NDArray[np.float32], tuning: LanguageTuning) -> npt.NDArray[np.float32]:
-    """The formula of LanguageTuning on plain values, without the rounding of an export."""
-    if values.ndim == 1:
-        return tuning.norm(name, values)
-    if name in tuning.row_scales:
-        values = values * (1 + tuning.row_scales[name][:, None])
-    if name in tuning.minimum_shifts:
-        values = values + np.repeat(tuning.minimum_shifts[name], BLOCK, axis=1)
-    return values

@@ -13,6 +13,7 @@ import numpy as np
 from redvillm.errors import ParityError
 from redvillm.export.bisect import first_differing_layer, first_differing_value
 from redvillm.export.calibration import parity_frames, shipped_frames
+from redvillm.export.half_range import HALF_METRIC, HALF_STAGE, half_range_values
 from redvillm.export.parity_language import (
     COSINE_METRIC,
     DIVERGENCE,
@@ -55,6 +56,7 @@ _LIMITS = {
     ("answer", COSINE_METRIC): (0.99, True),
     ("answer", GREEDY_METRIC): (0.9, True),
     ("tokens of single frames, own processor", "mean cosine over tokens"): (0.99, True),
+    (HALF_STAGE, HALF_METRIC): (0.25, False),  # other prompts have other values
 }
 # Ten bits of fraction: redvillm-nano, with 50 layers the worst of what was tried, has 0.9992, 0.9999, 0.030, 0.012 and 0.99998.
 _FP16_LIMITS = {
@@ -83,6 +85,7 @@ _INT8_VIDEO_LIMITS = {(f"{VIDEO_STAGE}, {kernel}", "smallest cosine over tokens"
 _QUANTIZED_LIMITS = {
     "int4": {("answer", DIVERGENCE): (0.5, False), ("answer", COSINE_METRIC): (0.9, True), ("answer", GREEDY_METRIC): (0.3, True)},
     "int8": {("answer", DIVERGENCE): (0.05, False), ("answer", COSINE_METRIC): (0.99, True), ("answer", GREEDY_METRIC): (0.85, True)},
+    "fp16": {("answer", DIVERGENCE): (0.05, False), ("answer", COSINE_METRIC): (0.99, True), ("answer", GREEDY_METRIC): (0.85, True)},
 }
 
 
@@ -108,6 +111,7 @@ def check_parity(folder: Path, plan: BundlePlan, choice: VisionChoice) -> tuple[
     values |= check.values(prompt)
     plain = plan.plain_language or plan.language
     values |= check.compared("answer", plain, prompt_sequence(plain, prompt, expected_tokens, plan.rotary), asked)
+    values |= half_range_values(folder, plan, asked) if choice.form.half else {}
     results = _judged(values, limits)
     if failed := [result for result in results if not result.passed]:
         beginning = _decoder_beginning(folder, plan, check, asked, failed[0]) or _vision_beginning(folder, plan, failed[0], choice)
@@ -120,6 +124,8 @@ def _decoder_beginning(folder: Path, plan: BundlePlan, check: DecoderCheck, aske
     for kernel in (FUNCTION_BODY, CUSTOM_KERNEL):
         if failed.stage.endswith(kernel) and not failed.stage.startswith(VIDEO_STAGE):
             return first_differing_layer(folder, plan, asked, library=check.library_of(kernel))
+    if failed.stage == HALF_STAGE:
+        return "a GPU would store infinity for some prompts: take --llm int8 or int4, whose products are float32 there"
     return ""
 
 
@@ -127,7 +133,7 @@ def _vision_beginning(folder: Path, plan: BundlePlan, failed: ParityResult, choi
     if failed.stage == "vision features":
         with tempfile.TemporaryDirectory() as place:
             exact = Path(place) / Graphs.VISION
-            export_vision(plan.encoder, plan.fit, exact, target=choice.target)
+            export_vision(plan.encoder, plan.fit, exact, VisionChoice(choice.target, "fp32"))
             return first_differing_value(exact, folder / Graphs.VISION, {Tensors.PIXELS: parity_frames(plan.fit)})
     return "the stages before it agree"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from redvillm.errors import OptionsError
@@ -60,10 +61,11 @@ def form_of(target: str) -> TargetForm:
 
 @dataclass(frozen=True)
 class VisionChoice:
-    """A target and a precision that it takes."""
+    """A target and a precision that it takes; `calibration` are the user's images and videos for 8 bits, none for those of the package."""
 
     target: str
     precision: Precision
+    calibration: tuple[Path, ...] = ()
 
     @property
     def form(self) -> TargetForm:
@@ -79,23 +81,32 @@ class VisionChoice:
     def words(self) -> str:
         """The precision for the manifest; the first word is that of the products."""
         rest = ", float16 between them" if self.half else ""
-        words = {"int8": f"int8 weights and activations{rest}, float32 features", "fp16": "float16, float32 features", "fp32": "float32"}
+        own = ", calibrated on own frames" if self.calibration else ""
+        words = {"int8": f"int8 weights and activations{rest}, float32 features{own}", "fp16": "float16, float32 features", "fp32": "float32"}
         return words[self.precision]
 
 
-def choose_vision(target: str, asked: str | None) -> VisionChoice:
+PLAIN_VISION = VisionChoice("cpu", "fp32")
+
+
+def choose_vision(target: str, asked: str | None, calibration: tuple[Path, ...] = ()) -> VisionChoice:
     """Return target and precision of the vision encoder: the one that was asked for, or the target's own.
 
     Raises:
-        OptionsError: an unknown target, an unknown precision, or one that the target does not take.
+        OptionsError: an unknown target, an unknown precision, or one that the target does not take; or frames for a precision that takes none.
     """
     form = form_of(target)
-    if asked is None:
-        return VisionChoice(target, form.precisions[0])
+    precision = form.precisions[0] if asked is None else _legal(form, target, asked)
+    if calibration and precision != "int8":
+        raise OptionsError(f"frames to calibrate on are for a vision encoder in int8, not in {precision}; leave them out, or take --vision int8")
+    return VisionChoice(target, precision, calibration)
+
+
+def _legal(form: TargetForm, target: str, asked: str) -> Precision:
     legal = f"legal for target {target} are {', '.join(form.precisions)}"
     if asked not in VISION_PRECISIONS:
         raise OptionsError(f"{asked!r:.40} is not a precision of the vision encoder; {legal}")
     precision = cast(Precision, asked)
     if precision not in form.precisions:
         raise OptionsError(f"target {target} does not take --vision {asked}: {form.refusals[precision]}; {legal}")
-    return VisionChoice(target, precision)
+    return precision

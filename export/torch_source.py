@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from redvillm.errors import ExportError
 from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.decoder_source import FloatArray
-from redvillm.export.float_quantization import BlockFormat, quantize
+from redvillm.export.float_quantization import BlockFormat, HalfFormat, WeightFormat, quantize
 from redvillm.export.gguf import FINAL_NORM, layer_tensor
+from redvillm.export.half_weights import HalfWeights
 from redvillm.export.layer_parts import PARTS
 from redvillm.export.quantization import BlockWeights
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
@@ -30,7 +31,7 @@ class TorchSource:
         ExportError: another architecture, or a form of it that the decoder's graph does not have.
     """
 
-    def __init__(self, model: nn.Module, head: nn.Linear, form: BlockFormat, *, origin: str, tuning: LanguageTuning = NO_TUNING) -> None:
+    def __init__(self, model: nn.Module, head: nn.Linear, form: WeightFormat, *, origin: str, tuning: LanguageTuning = NO_TUNING) -> None:
         """`model` is a transformers text model without a head; `form` is that of all matrices but the table of embeddings."""
         self.origin, self._model, self._head, self._form, self._tuning = origin, model, head, form, tuning
         self._config: Any = model.config
@@ -38,9 +39,12 @@ class TorchSource:
         self._rotary = _rotary_module(model)
         self.sizes = self._read_sizes()
 
-    def matrix(self, layer: int, part: str) -> BlockWeights:
-        """A matrix, quantized, then tuned."""
-        return self._tuning.weights(layer_tensor(layer, part), quantize(_values(self._linear(layer, part).weight), self._form))
+    def matrix(self, layer: int, part: str) -> BlockWeights | HalfWeights:
+        """A matrix: quantized, then tuned; or tuned, then rounded to float16."""
+        name, values = layer_tensor(layer, part), _values(self._linear(layer, part).weight)
+        if isinstance(self._form, HalfFormat):
+            return HalfWeights.of(self._tuning.values(name, values))
+        return self._tuning.weights(name, quantize(values, self._form))
 
     def bias(self, layer: int, part: str) -> FloatArray | None:
         """A bias, where the architecture has one."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from redvillm.errors import ExportError
-from redvillm.export.quantization import BlockWeights
+from redvillm.export.quantization import BLOCK, BlockWeights
 
 FloatArray = npt.NDArray[np.float32]
 TUNED_KINDS = ("row_scales", "minimum_shifts", "norms")
@@ -49,9 +49,7 @@ class LanguageTuning:
         scale, shift = self.row_scales.get(name), self.minimum_shifts.get(name)
         if scale is None and shift is None:
             return weights
-        blocks = weights.scales.shape
-        if (scale is not None and scale.shape != blocks[:1]) or (shift is not None and shift.shape != blocks):
-            raise ExportError(f"the adapter tunes another LLM: its change of {name} does not fit a matrix of {blocks[0]} rows and {blocks[1]} blocks")
+        self._check_sizes(name, (weights.scales.shape[0], weights.scales.shape[1]))
         factor = np.float32(1) if scale is None else 1 + scale[:, None]
         minimums = weights.explicit_minimums() * factor + (np.float32(0) if shift is None else shift)
         return BlockWeights(
@@ -60,6 +58,27 @@ class LanguageTuning:
             scales=(weights.scales * factor).astype(np.float16),
             minimums=minimums.astype(np.float16),
         )
+
+    def values(self, name: str, values: FloatArray) -> FloatArray:
+        """Return the tuned values of a matrix [out, in] that is not quantized; a change of a block's minimum is one of all of its values.
+
+        Raises:
+            ExportError: as `weights`.
+        """
+        scale, shift = self.row_scales.get(name), self.minimum_shifts.get(name)
+        if scale is None and shift is None:
+            return values
+        blocks = (values.shape[0], values.shape[1] // BLOCK)
+        self._check_sizes(name, blocks)
+        factor = np.float32(1) if scale is None else 1 + scale[:, None]
+        change = np.float32(0) if shift is None else np.repeat(shift, BLOCK, axis=1)
+        return np.asarray(values * factor + change, dtype=np.float32)
+
+    def _check_sizes(self, name: str, blocks: tuple[int, int]) -> None:
+        """Require changes that fit a matrix of so many rows, and blocks in each."""
+        scale, shift = self.row_scales.get(name), self.minimum_shifts.get(name)
+        if (scale is not None and scale.shape != blocks[:1]) or (shift is not None and shift.shape != blocks):
+            raise ExportError(f"the adapter tunes another LLM: its change of {name} does not fit a matrix of {blocks[0]} rows and {blocks[1]} blocks")
 
     def norm(self, name: str, values: FloatArray) -> FloatArray:
         """Return the tuned weights of a norm.

@@ -5,12 +5,10 @@ Knows files and pixels; does not know features. Frames are squashed to a square,
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from redvillm.errors import OptionsError
-from redvillm.evenly import even_places
+from redvillm.export.frame_files import video_frames
 from redvillm.training.views import read_pixels, squash
 
 Pixels = NDArray[np.uint8]
@@ -22,25 +20,6 @@ def read_media(path: Path, *, is_video: bool, size: int, max_frames: int) -> Pix
     Raises:
         OptionsError: not readable.
     """
-    return _video_frames(path, size, max_frames) if is_video else read_pixels(path, size)[None]
-
-
-def _video_frames(path: Path, size: int, max_frames: int) -> Pixels:
-    frames: list[Pixels] = []
-    stride, number = 1, 0
-    capture = cv2.VideoCapture(str(path))
-    try:
-        while capture.grab():
-            if number % stride == 0:
-                decoded, frame = capture.retrieve()
-                if not decoded:
-                    break
-                frames.append(squash(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8), size))
-                if len(frames) == 2 * max_frames:  # the length in a header is often wrong: thin out while reading
-                    frames, stride = frames[::2], 2 * stride
-            number += 1
-    finally:
-        capture.release()
-    if not frames:
-        raise OptionsError(f"{path} is not a readable video")
-    return np.stack([frames[place] for place in even_places(len(frames), max_frames)])
+    if not is_video:
+        return read_pixels(path, size)[None]
+    return np.stack(video_frames(path, max_frames, lambda frame: squash(frame, size)))

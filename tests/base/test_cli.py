@@ -198,16 +198,20 @@ def test_bench_becomes_a_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_export_goes_to_the_cache_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch, isolated_cache: Path, capsys: pytest.CaptureFixture[str]):
     exported: list[tuple[Any, ...]] = []
 
-    def export_bundle(name: str, out: Path, *, target: str, vision: str, adapter: Path | None, force: bool, progress: Any) -> None:
+    def export_bundle(name: str, out: Path, *, progress: Any, **choices: Any) -> None:
         progress("a step")
-        exported.append((name, out, target, vision, adapter, force))
+        exported.append((name, out, choices))
 
     monkeypatch.setitem(vars(export_part), "export_bundle", export_bundle)
-    assert main(["export", "redvillm-nano"]) == 0
+    assert main(["export", "redvillm-nano", "--calibration", "a.mp4", "--calibration", "frames"]) == 0
     assert main(["export", "redvillm-nano", "--out", "here", "--target", "cuda", "--vision", "fp32", "--adapter", "a.st", "--force"]) == 0
     assert exported == [
-        ("redvillm-nano", isolated_cache / "bundles" / "redvillm-nano-cpu", "cpu", "int8", None, False),
-        ("redvillm-nano", Path("here"), "cuda", "fp32", Path("a.st"), True),
+        (
+            "redvillm-nano",
+            isolated_cache / "bundles" / "redvillm-nano-cpu",
+            {"target": "cpu", "vision": "int8", "adapter": None, "force": False, "calibration": (Path("a.mp4"), Path("frames"))},
+        ),
+        ("redvillm-nano", Path("here"), {"target": "cuda", "vision": "fp32", "adapter": Path("a.st"), "force": True, "calibration": ()}),
     ]
     captured = capsys.readouterr()
     assert "a step" in captured.err
@@ -232,6 +236,7 @@ def test_a_model_of_the_zoo_comes_before_a_folder_of_its_name(monkeypatch: pytes
         (["redvillm-nano", "--frame-size", "64x64"], "--frame-size belongs to checkpoints"),
         (["redvillm-nano", "--dry-run"], "--dry-run belongs to checkpoints"),
         (["redvillm-nano", "--vision", "fp16"], "target cpu does not take"),
+        (["redvillm-nano", "--vision", "fp32", "--calibration", "clip.mp4"], "take --vision int8"),
         (["some/folder", "--out", "here", "--target", "cuda", "--vision", "int8"], "target cuda does not take"),
         (["no-such-model"], "redvillm-nano"),
     ],

@@ -19,6 +19,7 @@ from redvillm.export.calibration import parity_frames
 from redvillm.export.composition import VisionSide
 from redvillm.export.graph_run import run_graph
 from redvillm.export.nano import NanoSources
+from redvillm.export.targets import VisionChoice
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 from redvillm.kernels.ort_library import ort_library_path
 from redvillm.manifest import Graphs, Tensors, read_manifest, verify_files
@@ -121,7 +122,7 @@ def test_values_that_float16_cannot_hold_fail_the_export(sources, tmp_path, monk
     assert left_over(tmp_path) == []
     # in one session ONNX Runtime computes the chain in float32, so the gate could not have seen it
     fit, graph = sources.fit, tmp_path / "vision.onnx"
-    export_vision(loud, fit, graph, precision="fp16", target="tensorrt")
+    export_vision(loud, fit, graph, VisionChoice("tensorrt", "fp16"))
     (features,) = run_graph(graph, {Tensors.PIXELS: parity_frames(fit)})
     assert np.isfinite(features).all()
 
@@ -139,7 +140,7 @@ def test_the_space_that_a_model_needs_is_asked_for_before_it_is_written(sources,
 def test_an_8_bit_encoder_that_is_wrong_fails_the_export(sources, tmp_path, monkeypatch):
     torch.manual_seed(9)
     other = TinyEncoder().eval()
-    monkeypatch.setattr(bundle, "export_vision", lambda encoder, size, path, **choices: export_vision(other, size, path, **choices))
+    monkeypatch.setattr(bundle, "export_vision", lambda encoder, size, path, choice: export_vision(other, size, path, choice))
     with pytest.raises(ParityError, match=r"'vision features'.*it begins at Conv"):
         bundle.export_bundle(NAME, tmp_path / "out")
     assert left_over(tmp_path) == []

@@ -211,7 +211,7 @@ def test_a_hub_name_is_fetched_without_programs(folder, monkeypatch):
 
 
 def test_options_are_checked():
-    with pytest.raises(OptionsError, match="int4, int4-symmetric, int8"):
+    with pytest.raises(OptionsError, match="int4, int4-symmetric, int8, fp16"):
         CheckpointOptions(decoder="int3")
     with pytest.raises(OptionsError, match="1 to 1024"):
         CheckpointOptions(max_frames=0)

@@ -71,7 +71,13 @@ def test_the_runtime_reads_a_prompt_as_the_model_does(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "decoder"), [*((name, "int4") for name in tiny_checkpoints.FAMILIES), ("llava_next", "int4-symmetric"), ("qwen2_vl", "int4-symmetric")]
+    ("name", "decoder"),
+    [
+        *((name, "int4") for name in tiny_checkpoints.FAMILIES),
+        ("llava_next", "int4-symmetric"),
+        ("qwen2_vl", "int4-symmetric"),
+        ("qwen2_5_vl", "fp16"),
+    ],
 )
 def test_small_precisions_pass_the_gate(tmp_path, name, decoder):
     checkpoint = tiny_checkpoints.write(tmp_path / "checkpoint", name)

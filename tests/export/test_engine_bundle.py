@@ -8,11 +8,12 @@ import sys
 import onnx
 import pytest
 import tiny_checkpoints
+from safetensors.torch import load_file, save_file
 from tensorrt_needs import needs_rtx
 
 from redvillm.cli import main
 from redvillm.engine_key import key_path, read_key
-from redvillm.errors import BundleFileError
+from redvillm.errors import BundleFileError, ParityError
 from redvillm.export.bundle import export_checkpoint
 from redvillm.export.checkpoint_plan import CheckpointOptions
 from redvillm.export.onnx_functions import without_functions
@@ -52,6 +53,24 @@ def test_families_pass_the_gate(tmp_path, name, target, vision):
     fused = {node.op_type for node in onnx.load(tmp_path / "bundle" / Graphs.VISION).graph.node} & {"MultiHeadAttention"}
     assert bool(fused) == (target == "cuda")
     assert (Graphs.VIDEO in manifest.graphs) == (target == "tensorrt")
+
+
+def test_an_llm_in_float16_must_stay_within_it(tmp_path):
+    """On a CPU products of float16 are computed in float32, so the answers of this one are right there; a device would store infinity."""
+    checkpoint = tiny_checkpoints.write(tmp_path / "checkpoint", "idefics3")
+    options = CheckpointOptions(decoder="fp16", max_frames=4, max_context_tokens=256)
+    manifest = export_checkpoint(str(checkpoint), tmp_path / "bundle", options, target="cuda")
+    (measured,) = (result for result in manifest.parity if result.stage == "decoder in float16")
+    assert 0 < measured.value < 0.01
+    weights = load_file(checkpoint / "model.safetensors")
+    for part, factor in (("post_attention_layernorm", 30), ("mlp.up_proj", 100), ("mlp.down_proj", 1e-3)):
+        weights[next(name for name in weights if f"text_model.layers.0.{part}" in name)].mul_(factor)
+    save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ParityError, match=r"decoder in float16.*--llm int8") as caught:
+        export_checkpoint(str(checkpoint), tmp_path / "large", options, target="cuda")
+    assert "answer" not in str(caught.value)
+    assert not (tmp_path / "large").exists()
+    assert export_checkpoint(str(checkpoint), tmp_path / "cpu", options, target="cpu").parity  # whose products are float32
 
 
 @needs_rtx

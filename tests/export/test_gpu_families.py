@@ -17,6 +17,7 @@ from redvillm.export.image_llm import AdapterSizes, StreamAdapter, TakeOptions
 from redvillm.export.node_runner import run_half_graph
 from redvillm.export.parity_measures import smallest_cosine
 from redvillm.export.qdq import TENSORRT_FORM, quantize_graph
+from redvillm.export.targets import VisionChoice
 from redvillm.export.torch_graph import write_graph
 from redvillm.export.vision import export_vision
 from redvillm.export.vision_encoders import load_vision_encoder
@@ -45,7 +46,7 @@ class Graphs:
         self.folders = {"float16": folder / "float16", "int8": folder / "int8"}
         for place in self.folders.values():
             place.mkdir()
-        export_vision(self.encoder, self.fit, self.folders["float16"] / "vision.onnx", precision="fp16", target="tensorrt")
+        export_vision(self.encoder, self.fit, self.folders["float16"] / "vision.onnx", VisionChoice("tensorrt", "fp16"))
         exact = onnx.load(self.folders["float16"] / "vision.onnx")  # as export_vision does, without tracing the encoder once more
         write_graph(quantize_graph(exact, calibration_frames(self.fit)[:6], TENSORRT_FORM), self.folders["int8"] / "vision.onnx")
         export_pooled_tokens(self.adapter, folder / "tokens.onnx", half=True)
@@ -125,7 +126,7 @@ def test_windows_of_one_size_are_one_operator(tmp_path):
         found = torch.stack([parts.adapter(x, x.mean(0, keepdim=True))[: parts.adapter.sizes.num_patches] for x in features])
         expected = parts.own_tokens(frames)
     assert (found - expected).abs().max() <= 2e-5 * expected.abs().max()
-    export_vision(parts.encoder, parts.fit, tmp_path / "vision.onnx", target="cuda")
+    export_vision(parts.encoder, parts.fit, tmp_path / "vision.onnx", VisionChoice("cuda", "fp32"))
     operators = [node.op_type for node in onnx.load(tmp_path / "vision.onnx").graph.node]
     assert operators.count("MultiHeadAttention") == len(parts.encoder.blocks)
 

@@ -1,6 +1,7 @@
 """Quantized graphs as ONNX Runtime runs them, against the given ones; and what other runtimes need of their form."""
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from redvillm.export.attention import attend
 from redvillm.export.calibration import calibration_frames, parity_frames
 from redvillm.export.engine import EngineOptions, build_engine
 from redvillm.export.qdq import ONNXRUNTIME_FORM, OPENVINO_FORM, TENSORRT_FORM, quantize_graph
+from redvillm.export.targets import VisionChoice, choose_vision
 from redvillm.export.torch_graph import GraphPlan, export_graph
 from redvillm.export.vision import export_vision
 from redvillm.manifest import FitSpec
@@ -181,21 +183,15 @@ def test_a_graph_without_layers_or_with_more_inputs_is_refused(tmp_path):
             return first + second
 
     with pytest.raises(ExportError, match="nothing to quantize"):
-        export_vision(Nothing(), FIT, tmp_path / "nothing.onnx", precision="int8")
+        export_vision(Nothing(), FIT, tmp_path / "nothing.onnx", VisionChoice("cpu", "int8"))
     export_graph(GraphPlan(Two(), {"first": torch.ones(2), "second": torch.ones(2)}, ["sum"], {}), tmp_path / "two.onnx")
     with pytest.raises(ExportError, match="has 2"):
         quantize_graph(onnx.load(tmp_path / "two.onnx"), calibration_frames(FIT), ONNXRUNTIME_FORM)
 
 
-def test_an_unknown_precision_is_refused(tmp_path):
+def test_an_unknown_precision_is_refused():
     with pytest.raises(OptionsError, match="int8, fp32"):
-        export_vision(TinyConvolutions(), FIT, tmp_path / "vision.onnx", precision="int4")
-    assert not (tmp_path / "vision.onnx").exists()
-
-
-def test_calibration_and_parity_frames_are_fixed_and_apart():
-    calibration, parity = calibration_frames(FIT), parity_frames(FIT)
-    assert calibration.shape == (24, SIZE, SIZE, 3)
-    assert parity.shape == (8, SIZE, SIZE, 3)
-    assert (calibration == calibration_frames(FIT)).all()
-    assert not any((frame == other).all() for frame in calibration for other in parity)
+        choose_vision("cpu", "int4")
+    with pytest.raises(OptionsError, match="--vision int8"):
+        choose_vision("cpu", "fp32", (Path("clip.mp4"),))
+    assert choose_vision("cpu", None, (Path("clip.mp4"),)).precision == "int8"

@@ -1,6 +1,7 @@
 """Decoders exported from models of transformers, against these models with the same quantized weights."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from cached_decoder import CachedDecoder, use_exact_activations
@@ -8,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2
 
 from redvillm.errors import ExportError
 from redvillm.export.decoder import export_decoder
-from redvillm.export.float_quantization import BlockFormat
+from redvillm.export.float_quantization import BlockFormat, HalfFormat
 from redvillm.export.torch_source import TorchSource
 
 SIZES = {
@@ -42,6 +43,7 @@ FORMATS = {
     "int4": BlockFormat(bits=4, symmetric=False),
     "int4 symmetric": BlockFormat(bits=4, symmetric=True),
     "int8": BlockFormat(bits=8, symmetric=True),
+    "fp16": HalfFormat(),
 }
 
 
@@ -72,12 +74,12 @@ def with_quantized_weights(model, source):
     return model
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("form", "in_half"), [*((form, False) for form in FORMATS), ("fp16", True)])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_logits_are_those_of_the_model(tmp_path, name, form):
+def test_logits_are_those_of_the_model(tmp_path, name, form, in_half):
     model = make(name)
     source = source_of(model, FORMATS[form])
-    report = export_decoder(source, tmp_path, max_context_tokens=64, tokenizer_json="{}")
+    report = export_decoder(source, tmp_path, max_context_tokens=64, tokenizer_json="{}", in_half=in_half)
     use_exact_activations(tmp_path)
     ids = np.random.default_rng(0).integers(0, 70, 41).tolist()
     with_quantized_weights(model, source)
@@ -88,6 +90,32 @@ def test_logits_are_those_of_the_model(tmp_path, name, form):
     value = np.concatenate([decoder.run(table[ids[:29]], range(29)), decoder.run(table[ids[29:]], range(12))])
     # the cache, queries, keys and values are float16: 2^-11 each, over two layers of random weights
     np.testing.assert_allclose(value, expected, rtol=0, atol=6e-3 * np.abs(expected).max())
+
+
+def test_matrices_in_float16_are_the_models_own():
+    model = make("llama").half().float()  # as a checkpoint in float16 has them
+    source = source_of(model, HalfFormat())
+    np.testing.assert_array_equal(source.matrix(1, "ffn_up").dequantize(), model.model.layers[1].mlp.up_proj.weight.numpy())
+    model.model.layers[1].mlp.up_proj.weight[3, 5] = 7e4
+    with pytest.raises(ExportError, match="65504"):
+        source.matrix(1, "ffn_up")
+
+
+def test_products_of_a_gpu_are_in_float16(tmp_path):
+    """The graph says so: where it does, inputs are rounded to float16 before they are multiplied."""
+    source = source_of(make("llama"), HalfFormat())
+    for in_half in (False, True):
+        export_decoder(source, tmp_path, max_context_tokens=64, tokenizer_json="{}", in_half=in_half)
+        functions = onnx.load(tmp_path / "decoder.onnx", load_external_data=False).functions
+        casts = {
+            attribute.i
+            for function in functions
+            if "HalfLinear" in function.name
+            for node in function.node
+            for attribute in node.attribute
+            if node.op_type == "Cast" and attribute.name == "to"
+        }
+        assert casts == ({onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT} if in_half else {onnx.TensorProto.FLOAT})
 
 
 def test_other_architectures_are_refused():

@@ -34,6 +34,21 @@ def test_a_tuned_matrix_is_the_formula(rows, num_blocks, minimums):
     np.testing.assert_allclose(tuned.dequantize(), expected, atol=3e-3)
 
 
+def test_tuned_values_are_the_same_formula():
+    """A matrix that is not quantized: the change of a block's minimum is one of all of its values."""
+    random = np.random.default_rng(1)
+    values = random.normal(size=(7, 96)).astype(np.float32)
+    scale, shift = random.normal(0, 0.2, 7).astype(np.float32), random.normal(0, 0.2, (7, 3)).astype(np.float32)
+    tuned = LanguageTuning(row_scales={NAME: scale}, minimum_shifts={NAME: shift}).values(NAME, values)
+    np.testing.assert_allclose(
+        tuned, values.astype(np.float64) * (1 + scale[:, None]) + np.repeat(shift, 32, axis=1), rtol=0, atol=1e-6
+    )  # float32 sums of size one
+    np.testing.assert_allclose(LanguageTuning(row_scales={NAME: scale}).values(NAME, values), values * (1 + scale[:, None]), rtol=1e-6)
+    assert NO_TUNING.values(NAME, values) is values
+    with pytest.raises(ExportError, match="tunes another LLM"):
+        LanguageTuning(minimum_shifts={NAME: shift}).values(NAME, values[:, :64])
+
+
 def test_what_is_not_tuned_stays():
     weights = blocks()
     assert NO_TUNING.weights(NAME, weights) is weights

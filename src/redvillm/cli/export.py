@@ -14,7 +14,7 @@ from redvillm.manifest import TARGETS, VISION_PRECISIONS
 if TYPE_CHECKING:
     from redvillm.export.checkpoint_plan import CheckpointOptions
 
-_DECODER_PRECISIONS = ("int4", "int4-symmetric", "int8")
+_DECODER_PRECISIONS = ("int4", "int4-symmetric", "int8", "fp16")
 _CHECKPOINT_ONLY = ("llm", "frames", "context", "frame_size", "licence")
 
 
@@ -32,6 +32,8 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--target", choices=TARGETS, default="cpu", help="what the bundle is for (default: %(default)s)")
     help_text = "precision of the vision encoder (default: int8 for cpu, fp16 for cuda and tensorrt)"
     parser.add_argument("--vision", choices=VISION_PRECISIONS, help=help_text)
+    help_text = "images, a video, or a folder of images that --vision int8 is fitted to, such as frames of your camera; may be repeated"
+    parser.add_argument("--calibration", type=Path, action="append", default=[], metavar="FILE", help=help_text)
     parser.add_argument("--adapter", type=Path, metavar="FILE", help="an adapter that 'redvillm train' wrote, instead of the model's own")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the bundle (default of NAME: in the cache, where 'redvillm ask' finds it)")
     parser.add_argument("--force", action="store_true", help="replace a bundle that is there already")
@@ -53,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     from redvillm import zoo
     from redvillm.export.targets import choose_vision
 
-    arguments.vision = choose_vision(arguments.target, arguments.vision).precision  # refused before anything heavy is imported
+    calibration = tuple(arguments.calibration)
+    arguments.vision = choose_vision(arguments.target, arguments.vision, calibration).precision  # refused before anything heavy is imported
     is_model = arguments.name in {model.name for model in zoo.MODELS}  # also where a folder has that name, a bundle for example
     if is_model or ("/" not in arguments.name and not Path(arguments.name).exists()):
         zoo.model_named(arguments.name)
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError("say with --out where the bundle of a checkpoint goes")
     from redvillm.export.bundle import export_checkpoint
 
-    choices = {"target": arguments.target, "vision": arguments.vision, "force": arguments.force}
+    choices = {"target": arguments.target, "vision": arguments.vision, "calibration": calibration, "force": arguments.force}
     export_checkpoint(arguments.name, arguments.out, _checkpoint_options(arguments), **choices, progress=_show)
     print(arguments.out)
     return 0
@@ -82,7 +85,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
 
     out = arguments.out or bundle_folder(arguments.name, arguments.target)
     choices = {"target": arguments.target, "vision": arguments.vision, "adapter": arguments.adapter, "force": arguments.force}
-    export_bundle(arguments.name, out, **choices, progress=_show)
+    export_bundle(arguments.name, out, **choices, calibration=tuple(arguments.calibration), progress=_show)
     print(out)
     return 0
 
