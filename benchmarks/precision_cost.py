@@ -125,9 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print a table and one JSON line."""
     parser = argparse.ArgumentParser(prog="python -m redvillm.benchmarks.precision_cost", description="What each precision of an LLM costs.")
     parser.add_argument("text", type=Path, metavar="TEXT", help="a file of text")
-    parser.add_argument(
-        "--llm", type=Path, metavar="FOLDER", help="a folder of transformers (default: the LLM of redvillm-nano, in another basis)"
-    )
+    parser.add_argument("--llm", type=Path, metavar="FOLDER", help="a folder of transformers (default: the LLM of redvillm-nano, in another basis)")
     given = parser.parse_args(arguments)
     path = given.llm or zoo.weights_path(zoo.model_named(zoo.DEFAULT_MODEL).llm)
     text_side, llm = read_text_side(path, ""), load_text_llm(path, torch.float32)

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from redvillm.errors import ParityError
 from redvillm.export.graph_run import FloatArray, run_graph
-from redvillm.export.image_llm import VisionParts
+from redvillm.export.image_llm import StreamAdapter, VisionParts
 from redvillm.export.node_runner import run_half_graph
 from redvillm.export.parity_measures import mean_cosine, relative_error, smallest_cosine
 from redvillm.export.pooling import pool_streams
@@ -22,6 +23,7 @@ from redvillm.manifest import Graphs, Tensors
 Run = Callable[..., list[FloatArray]]
 Values = dict[tuple[str, str], float]
 VIDEO_STAGE = "visual tokens of video.onnx"
+ORDER_STAGE, ORDER_METRIC = "pooling before alignment", "mean cosine with alignment before pooling"
 FUNCTION_BODY, CUSTOM_KERNEL = "function body", "redvillm_ort"  # what computed redvillm's own operators
 _STREAMS = (Tensors.TEMPORAL_POOLING, Tensors.SPATIAL_POOLING, Tensors.MOTION_ENERGY)
 
@@ -61,6 +63,23 @@ def own_token_values(parts: VisionParts, pixels: NDArray[np.uint8], expected: Fl
         streams = [(x, x.mean(0, keepdim=True), *((motion,) if len(motion) else ())) for x in features]
         tokens = torch.stack([parts.adapter(*stream)[: parts.adapter.sizes.num_patches] for stream in streams]).numpy()
     return {("tokens of single frames, own processor", "mean cosine over tokens"): mean_cosine(tokens, expected)}
+
+
+def pooling_order_values(parts: VisionParts, pixels: NDArray[np.uint8]) -> Values:
+    """Compare visual tokens with those of an Image LLM that aligns every patch of every frame and pools then: the same where it aligns linearly.
+
+    Pooling first is what makes a video cheap (RED-VILLM, section 3.1); what it changes depends on the alignment. Nothing for adapters that were
+    trained on pooled features.
+    """
+    adapter = parts.adapter
+    if not isinstance(adapter, StreamAdapter) or isinstance(adapter.alignment, nn.Identity):
+        return {}
+    with torch.inference_mode():
+        features = parts.encoder(torch.from_numpy(pixels))
+        aligned = adapter.alignment(features)
+        after = torch.cat((aligned.mean(0), aligned.mean(1))).numpy()
+        before = adapter(features.mean(0), features.mean(1)).numpy()
+    return {(ORDER_STAGE, ORDER_METRIC): mean_cosine(before, after)}
 
 
 def _video_tokens(graph: Path, pixels: NDArray[np.uint8], run: Run) -> dict[str, FloatArray]:

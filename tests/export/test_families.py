@@ -1,5 +1,7 @@
 """Families taken apart: what encoder and adapter make of one frame is what the Image LLM itself makes of it, through its own processor."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,7 +12,8 @@ import torch
 from redvillm.errors import ExportError
 from redvillm.export.align import export_align, export_video
 from redvillm.export.families.registry import family_of
-from redvillm.export.image_llm import TakeOptions
+from redvillm.export.image_llm import StreamAdapter, TakeOptions
+from redvillm.export.parity_vision import pooling_order_values
 from redvillm.export.vision import export_vision
 from redvillm.runtime.frame import Frame
 from redvillm.runtime.preprocess import fit_frame
@@ -65,6 +68,25 @@ def test_graphs_compute_what_the_modules_do(tmp_path, name):
         streams = {"temporal_pooling": features.mean(0).numpy(), "spatial_pooling": features.mean(1).numpy()}
         for found in (run(tmp_path / "align.onnx", streams)[0], run(tmp_path / "video.onnx", {"pixels": pixels})[0]):
             np.testing.assert_allclose(found, tokens, atol=2e-5 * np.abs(tokens).max())
+
+
+def test_what_pooling_before_the_alignment_changes_is_measured():
+    _, parts = taken("llava, CLIP, Llama")
+    pixels = np.stack([fit_frame(Frame(photo(61, 47, seed), 0.0), parts.fit) for seed in range(3)])
+    (found,) = pooling_order_values(parts, pixels).values()
+    alignment = parts.adapter.alignment
+    with torch.inference_mode():
+        features = parts.encoder(torch.from_numpy(pixels))
+        aligned = np.stack([[alignment(patch).numpy() for patch in frame] for frame in features])
+        tokens = parts.adapter(features.mean(0), features.mean(1)).numpy()
+    expected = [*aligned.mean(0), *aligned.mean(1)]
+    cosines = [token @ wanted / (np.linalg.norm(token) * np.linalg.norm(wanted)) for token, wanted in zip(tokens, expected, strict=True)]
+    assert found == pytest.approx(np.mean(cosines), abs=1e-5)
+    assert found < 0.999
+    sizes = parts.adapter.sizes
+    linear = replace(parts, adapter=StreamAdapter(torch.nn.Linear(sizes.vision_width, sizes.llm_width), sizes))
+    assert list(pooling_order_values(linear, pixels).values()) == pytest.approx([1], abs=1e-5)
+    assert not pooling_order_values(taken("idefics3")[1], pixels)  # its alignment is a part of the encoder
 
 
 def test_attention_is_one_operator(tmp_path):
