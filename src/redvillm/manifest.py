@@ -304,7 +304,8 @@ def read_manifest(folder: Path, *, target: str | None = None) -> Manifest:
     manifest = Manifest.from_json(text)
     if target is not None and manifest.target != target:
         raise BundleTargetError(
-            f"{folder} was exported for target {manifest.target!r}, {target!r} was asked for: export it again with --target {target}"
+            f"{folder} was exported for target {manifest.target!r}, {target!r} was asked for: give --target {manifest.target}, "
+            f"or export it again for {target}"
         )
     return manifest
 

@@ -61,7 +61,7 @@ def test_a_gpu_machine_with_everything_runs_every_target(monkeypatch: pytest.Mon
 def test_a_machine_without_a_gpu_is_told_so_and_not_warned(monkeypatch: pytest.MonkeyPatch):
     answer = {"missing": {"driver": "no NVIDIA driver", "tensorrt": "tensorrt: not installed"}}
     checks = targets_of(monkeypatch, answer, cpu=Status.OK)
-    assert {name: check.status for name, check in checks.items()} == dict.fromkeys(("cpu", "cuda", "tensorrt"), Status.OK)
+    assert {name: check.status for name, check in checks.items()} == {"cpu": Status.OK, "cuda": Status.ABSENT, "tensorrt": Status.ABSENT}
     for name in ("cuda", "tensorrt"):
         assert "no NVIDIA driver; " in checks[name].detail
         assert "onnxruntime has no CUDAExecutionProvider" in checks[name].detail
@@ -83,14 +83,14 @@ def test_what_lacks_on_a_gpu_machine_is_told_per_target(monkeypatch: pytest.Monk
 
 def test_the_probe_asks_this_machine():
     (_, cuda, tensorrt) = targets.check_targets([])
-    assert cuda.status in (Status.OK, Status.WARNING)
+    assert cuda.status in (Status.ABSENT, Status.WARNING)
     assert tensorrt.detail.startswith("cannot run here")  # no provider was listed
 
 
 def test_no_openvino_is_fine(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(openvino, "installed", lambda names: {})
     (check,) = openvino.check_openvino()
-    assert check.status is Status.OK
+    assert check.status is Status.ABSENT
     assert "optional" in check.detail
 
 
@@ -226,7 +226,7 @@ def test_the_pooling_op_that_was_built_is_taken():
 def test_a_pooling_op_that_is_absent_or_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(ort_library, "ort_library_path", lambda: None)
     check = pooling_op.check_pooling_op()
-    assert check.status is Status.OK
+    assert check.status is Status.ABSENT
     assert "was not built" in check.detail
     broken = tmp_path / ort_library.ORT_LIBRARY_NAME
     broken.write_bytes(b"no library")
@@ -260,7 +260,7 @@ def fake_report(monkeypatch: pytest.MonkeyPatch, status: Status) -> None:
     monkeypatch.setattr(report, "examine", lambda: [check])
 
 
-@pytest.mark.parametrize(("status", "code"), [(Status.OK, 0), (Status.WARNING, 0), (Status.FAILURE, 1)])
+@pytest.mark.parametrize(("status", "code"), [(Status.OK, 0), (Status.ABSENT, 0), (Status.WARNING, 0), (Status.FAILURE, 1)])
 def test_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: Status, code: int):
     fake_report(monkeypatch, status)
     assert report.run_doctor(as_json=True) == code

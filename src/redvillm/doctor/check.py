@@ -5,9 +5,10 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What a check found: fine, something is lacking but the main job runs, or the main job cannot run."""
+    """What a check found: fine, optional and not there, lacking though the main job runs, or the main job cannot run."""
 
     OK = "ok"
+    ABSENT = "absent"
     WARNING = "warning"
     FAILURE = "failure"
 

@@ -51,5 +51,5 @@ def _check_export() -> Check:
     found = installed(_EXPORT)
     if missing := [name for name in _EXPORT if name not in found]:
         detail = f"cannot export here (missing: {', '.join(missing)}); a bundle exported elsewhere runs without them"
-        return Check(group=_GROUP, name="export", status=Status.OK, detail=detail, fix="to export here: python -m pip install 'redvillm[export]'")
+        return Check(group=_GROUP, name="export", status=Status.ABSENT, detail=detail, fix="to export here: python -m pip install 'redvillm[export]'")
     return Check(group=_GROUP, name="export", status=Status.OK, detail=", ".join(f"{name} {version}" for name, version in found.items()))

@@ -14,7 +14,7 @@ def check_openvino() -> list[Check]:
     found = installed((_PACKAGE,))
     if not found:
         detail = "not installed; optional, runs the vision encoder with vision_backend='openvino' (extra 'openvino')"
-        return [Check(group=_GROUP, name="vision backend", status=Status.OK, detail=detail)]
+        return [Check(group=_GROUP, name="vision backend", status=Status.ABSENT, detail=detail)]
     answer = run_subprobe("redvillm.doctor.openvino_subprobe", "CPU", timeout_s=_PROBE_TIMEOUT_S)
     version = found[_PACKAGE]
     if answer.get("works") is True:

@@ -15,7 +15,7 @@ def check_pooling_op() -> Check:
         path = ort_library.ort_library_path()
         if path is None:
             detail = f"{ort_library.ORT_LIBRARY_NAME} was not built: graphs of whole clips pool with standard operators, slower"
-            return Check(group=_GROUP, name=_NAME, status=Status.OK, detail=detail, fix=f"to have it: {_REBUILD}")
+            return Check(group=_GROUP, name=_NAME, status=Status.ABSENT, detail=detail, fix=f"to have it: {_REBUILD}")
         version, kernels = ort_library.ort_library_api_version(), " and ".join(ort_library.ort_library_providers())
     except (ImportError, RedvillmError) as error:
         return Check(group=_GROUP, name=_NAME, status=Status.WARNING, detail=" ".join(str(error).split()), fix=_REBUILD)

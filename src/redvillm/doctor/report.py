@@ -12,7 +12,7 @@ from redvillm.doctor.storage import check_storage
 from redvillm.doctor.targets import check_targets
 from redvillm.doctor.video import check_video
 
-_STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold red"}
+_STYLES = {Status.OK: "green", Status.ABSENT: "dim", Status.WARNING: "yellow", Status.FAILURE: "bold red"}
 
 
 def examine() -> list[Check]:

@@ -17,7 +17,7 @@ _FIXES = {
 def check_targets(providers: list[Check]) -> list[Check]:
     """Return a line per target; `providers` are the checks of the providers of onnxruntime.
 
-    A machine without an NVIDIA driver has no GPU to use, and nothing is wrong with it; where there is a driver, what lacks is worth a warning.
+    On a machine without an NVIDIA driver, which has no GPU to use, they are absent; where there is a driver, what lacks is worth a warning.
     """
     answer = run_subprobe("redvillm.doctor.gpu_subprobe", "0", timeout_s=_PROBE_TIMEOUT_S)
     lacks = _lacks(answer, {check.name: check for check in providers})
@@ -62,4 +62,4 @@ def _check(target: str, lacks: dict[str, str], works: str, *, has_driver: bool) 
     fixes = [_FIXES[part] for part in lacks if part in _FIXES]
     if target == "cpu":  # the line of the provider says it already, with its fix
         return Check(group=_GROUP, name=name, status=Status.WARNING, detail=detail)
-    return Check(group=_GROUP, name=name, status=Status.WARNING if has_driver else Status.OK, detail=detail, fix=f"it needs {'; '.join(fixes)}")
+    return Check(group=_GROUP, name=name, status=Status.WARNING if has_driver else Status.ABSENT, detail=detail, fix=f"it needs {'; '.join(fixes)}")
