@@ -1,30 +1,24 @@
-"""The export's doctor: what would fail, found in seconds and without reading a weight.
+"""The export's doctor: what would fail, found in seconds and without reading the weights of a folder.
 
-Knows what an export needs, in the order in which it needs it; does none of it.
+Knows what every export needs, in the order in which it needs it; does none of it.
 """
 
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import torch
-import transformers
-from safetensors import SafetensorError, safe_open
 
 from redvillm.errors import ExportError, RedvillmError
 from redvillm.export.checkpoint import Checkpoint, find_checkpoint
-from redvillm.export.checkpoint_plan import DECODER_PRECISIONS, CheckpointOptions
+from redvillm.export.checkpoint_plan import COSTS_OF_A_SMALL_LLM, DECODER_PRECISIONS, CheckpointOptions
 from redvillm.export.composition import MODEL_TYPE
-from redvillm.export.composition_check import Check, CompositionCheck
-from redvillm.export.decoder_graph import check_sizes
-from redvillm.export.estimate import ModelSize, size_of
-from redvillm.export.families.common import tokenizer_json_of
-from redvillm.export.families.registry import Family, family_of
-from redvillm.export.targets import Precision, choose_vision
-from redvillm.export.torch_source import TorchSource
+from redvillm.export.composition_check import CompositionCheck
+from redvillm.export.estimate import ModelSize
+from redvillm.export.family_check import FamilyCheck
+from redvillm.export.model_check import Check, ModelCheck
+from redvillm.export.targets import Precision, choose_vision, form_of
 
 
 @dataclass(frozen=True)
@@ -36,42 +30,57 @@ class Finding:
     words: str
 
 
-class CheckpointCheck:
-    """The checks of one checkpoint; `size` is there when `findings` have come so far."""
+@dataclass(frozen=True, kw_only=True)
+class BundleSize:
+    """About how large a bundle is in one precision of the LLM, in words, and one of the vision encoder.
 
-    size: ModelSize
+    perplexity_change: relative, what the LLM's precision costs a small LLM; None for one that came quantized.
+    """
+
+    decoder: str
+    vision: Precision
+    size_bytes: int
+    perplexity_change: float | None
+
+
+class CheckpointCheck:
+    """The checks of one checkpoint; `size` and `bundle_sizes` are there when `findings` have come so far."""
+
     _precision: Precision
     _checkpoint: Checkpoint
-    _family: Family
-    _model: Any
+    _model: ModelCheck
 
     def __init__(self, name_or_folder: str, options: CheckpointOptions, *, target: str, vision: str | None, out: Path) -> None:
         self._name, self._options, self._target, self._vision, self._out = name_or_folder, options, target, vision, out
 
+    @property
+    def size(self) -> ModelSize:
+        """Numbers of parameters; AttributeError where they could not be told."""
+        return self._model.size
+
+    def bundle_sizes(self) -> tuple[BundleSize, ...]:
+        """Return the sizes of all bundles that `target` can get, in precisions that make a difference; none where they could not be told."""
+        if not hasattr(self, "size"):
+            return ()
+        return tuple(
+            BundleSize(
+                decoder=words,
+                vision=vision,
+                size_bytes=self.size.bundle_bytes(vision, form, self._target),
+                perplexity_change=COSTS_OF_A_SMALL_LLM.get(words),
+            )
+            for words, form in self._model.decoder_forms.items()
+            for vision in form_of(self._target).precisions
+        )
+
     def findings(self) -> Iterator[Finding]:
         """Yield one finding after the other; ends early where nothing more can be said."""
-        checks = (
-            ("target", self._check_target, True),
-            ("checkpoint", self._find, True),
-        )
-        yield from _outcomes(checks)
+        yield from _outcomes((("target", self._check_target, True), ("checkpoint", self._find, True)))
         if not hasattr(self, "_checkpoint"):
             return
-        if self._checkpoint.config["model_type"] == MODEL_TYPE:
-            yield from _outcomes(CompositionCheck(self._checkpoint, self._options).checks)
-            return
-        yield from _outcomes(self._family_checks())
-
-    def _family_checks(self) -> tuple[Check, ...]:
-        return (
-            ("weights", self._check_weights, False),
-            ("processor, tokenizer, chat template", self._check_processing, False),
-            ("family", self._find_family, True),
-            ("configuration", self._make_empty, True),
-            ("language model", self._check_language, True),
-            ("memory", self._check_memory, False),
-            ("disk", self._check_disk, False),
-        )
+        kind = CompositionCheck if self._checkpoint.config["model_type"] == MODEL_TYPE else FamilyCheck
+        self._model = kind(self._checkpoint, self._options)
+        yield from _outcomes((*self._model.checks, ("memory", self._check_memory, False), ("disk", self._check_disk, False)))
 
     def _check_target(self) -> str:
         self._precision = choose_vision(self._target, self._vision).precision
@@ -82,41 +91,6 @@ class CheckpointCheck:
         model_type = checkpoint.config["model_type"]
         self._checkpoint = checkpoint
         return f"{checkpoint.folder}, {model_type}"
-
-    def _check_weights(self) -> str:
-        files = self._checkpoint.weight_files()
-        for path in files:
-            if path.suffix == ".safetensors":
-                check_header(path)
-        return f"{len(files)} files of {sum(path.stat().st_size for path in files) / 1e6:.0f} MB"
-
-    def _check_processing(self) -> str:
-        processing = self._checkpoint.load_processing()
-        tokenizer_json_of(processing)
-        return f"{type(processing.images).__name__}, {type(processing.tokenizer).__name__}"
-
-    def _find_family(self) -> str:
-        self._family = family_of(self._checkpoint.config["model_type"])
-        return ", ".join(self._family.MODEL_TYPES)
-
-    def _make_empty(self) -> str:
-        try:
-            config = transformers.AutoConfig.from_pretrained(self._checkpoint.folder, local_files_only=True, trust_remote_code=False)
-            with torch.device("meta"):
-                self._model = transformers.AutoModelForImageTextToText.from_config(config)
-        except Exception as error:  # the library's errors have no common base
-            raise ExportError(
-                f"config.json does not describe a model ({type(error).__name__}: {' '.join(str(error).split()):.200}); fetch the checkpoint again"
-            ) from error
-        return f"{sum(parameter.numel() for parameter in self._model.parameters()) / 1e6:.0f} million parameters"
-
-    def _check_language(self) -> str:
-        language = self._family.language_of(self._model)
-        form = DECODER_PRECISIONS[self._options.decoder]
-        source = TorchSource(language, self._model.lm_head, form, origin=self._checkpoint.origin)
-        check_sizes(source.sizes, source.origin)
-        self.size, sizes = size_of(self._model, language), source.sizes
-        return f"{sizes.num_layers} layers of width {sizes.width}, {sizes.num_heads} heads, context {sizes.max_context_tokens}"
 
     def _check_memory(self) -> str:
         needed, free = self.size.export_memory_bytes(self._precision), psutil.virtual_memory().available
@@ -141,16 +115,3 @@ def _outcomes(checks: Iterable[Check]) -> Iterator[Finding]:
             yield Finding(name, False, str(error))
             if is_needed:
                 return
-
-
-def check_header(path: Path) -> None:
-    """Check that a file of safetensors is whole: its header says how long it is.
-
-    Raises:
-        ExportError: it is damaged.
-    """
-    try:
-        with safe_open(path, framework="pt") as archive:
-            archive.keys()
-    except (OSError, SafetensorError) as error:
-        raise ExportError(f"{path} is damaged ({error}); fetch it again") from error

@@ -21,8 +21,10 @@ from redvillm.export.image_llm import Processing
 from redvillm.files import sha256_of
 from redvillm.manifest import WeightOrigin
 
-_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.bin")
-_WEIGHTS = ("*.safetensors", "*.bin")
+_SAFE, _PICKLED = "*.safetensors", "*.bin"
+_WEIGHTS = {"model.safetensors.index.json": _SAFE, "pytorch_model.bin.index.json": _PICKLED}  # by their indices, those first that are taken first
+_FILES = ("*.json", "*.jinja", "*.model", "*.txt", _SAFE)
+_OTHER_FORMS = ("onnx/*", "openvino/*", "coreml/*", "original/*", "*consolidated.*", "*openvino_*")  # the same weights, for other programs
 _IMAGE_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 
@@ -58,13 +60,12 @@ class Checkpoint:
         Raises:
             ExportError: there are none, or one is missing.
         """
-        for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        for name, pattern in _WEIGHTS.items():
             if (index := self.folder / name).is_file():
                 shards = _shards(index)
                 if missing := sorted(shard.name for shard in shards if not shard.is_file()):
                     raise ExportError(f"{self.folder} lacks {', '.join(missing)}, which {name} lists; fetch the checkpoint again")
                 return shards
-        for pattern in _WEIGHTS:
             if found := sorted(self.folder.glob(pattern)):
                 return found
         raise ExportError(f"{self.folder} has no weights (*.safetensors or *.bin); fetch the checkpoint again")
@@ -121,13 +122,25 @@ def find_checkpoint(name_or_folder: str) -> Checkpoint:
     if name_or_folder.count("/") != 1 or name_or_folder.startswith((".", "/")):
         raise ExportError(f"{name_or_folder!r:.200} is no folder, and no name of a model on the hub, such as 'org/model'")
     try:
-        return Checkpoint(Path(snapshot_download(name_or_folder, allow_patterns=list(_FILES))), f"https://huggingface.co/{name_or_folder}")
+        return Checkpoint(_fetch(name_or_folder), f"https://huggingface.co/{name_or_folder}")
     except HFValidationError as error:
         raise ExportError(f"{name_or_folder!r:.200} is no name of a model on the hub ({error})") from error
     except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
         raise OfflineError(f"{name_or_folder} is not here, and the hub cannot be reached; fetch it on another machine and give the folder") from error
     except HfHubHTTPError as error:
         raise FetchError(f"the hub does not give {name_or_folder} ({error!s:.200}); check the name, and whether it needs a login") from error
+
+
+def _fetch(name: str) -> Path:
+    """Fetch a snapshot, and its pickles where it has no safetensors.
+
+    Both calls answer from the cache where the hub cannot be reached, which a list of the repository's files would not.
+    """
+    folder = Path(snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_OTHER_FORMS)))
+    if any(folder.glob(_SAFE)):
+        return folder
+    commit = folder.name  # so that both are of one commit, whatever is pushed meanwhile
+    return Path(snapshot_download(name, revision=commit, allow_patterns=[_PICKLED], ignore_patterns=list(_OTHER_FORMS)))
 
 
 def _shards(index: Path) -> list[Path]:
@@ -156,6 +169,12 @@ def load_whole(kind: Any, folder: Path, what: str, dtype: torch.dtype | None = N
     if missing := sorted(name for name in report["missing_keys"] if not name.startswith(unused)):
         raise ExportError(f"{folder} lacks {len(missing)} weights of its configuration, first {missing[0]}; fetch the checkpoint again")
     return model.eval().requires_grad_(False)
+
+
+def empty_model(kind: Any, folder: Path) -> Any:
+    """Return the model that config.json describes, by one of transformers' Auto classes, without weights (on the meta device)."""
+    with torch.device("meta"):
+        return kind.from_config(transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from redvillm.errors import OptionsError
 from redvillm.export.checkpoint import Checkpoint, explained
-from redvillm.export.composition import FAMILY, MODEL_TYPE, composed_plan, quantized_stays, read_composition
+from redvillm.export.composition import FAMILY, MODEL_TYPE, Composition, composed_plan, quantized_stays, read_composition
 from redvillm.export.families.registry import family_of
 from redvillm.export.float_quantization import BlockFormat, HalfFormat, WeightFormat
 from redvillm.export.image_llm import ImageLLM, TakeOptions
@@ -23,6 +23,9 @@ DECODER_PRECISIONS: Mapping[str, WeightFormat] = {
     "int8": BlockFormat(bits=8, symmetric=True),
     "fp16": HalfFormat(),
 }
+# Relative change of the perplexity of captions, SmolLM2-135M in another basis: measured by redvillm.benchmarks.precision_cost (docs/families.md).
+COSTS_OF_A_SMALL_LLM = {"int4": 0.247, "int4-symmetric": 0.462, "int8": 0.0026, "fp16": 0.0001}
+SMALL_LLM = 1_000_000_000  # weights; how much less larger ones lose was not measured
 _DEFAULT_DECODER = "int4"
 _DEFAULT_FRAMES, _DEFAULT_CONTEXT_TOKENS = 16, 2048
 
@@ -67,16 +70,26 @@ def checkpoint_plan(checkpoint: Checkpoint, options: CheckpointOptions) -> Bundl
         return plan_of(family.take_apart(model, processing, options.take), checkpoint, options)
 
 
-def _composed(checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
+def composed_precision(parts: Composition, options: CheckpointOptions) -> str:
+    """Return the precision of the LLM of a model that was put together, in words.
+
+    Raises:
+        OptionsError: an option that does not fit such a model.
+    """
     if options.take != TakeOptions():
         raise OptionsError("the vision encoder of a model that was put together has a size of its own; leave --frame-size out")
+    return quantized_stays(parts, options.decoder, _DEFAULT_DECODER)
+
+
+def _composed(checkpoint: Checkpoint, options: CheckpointOptions) -> BundlePlan:
     parts = read_composition(checkpoint)
+    precision = composed_precision(parts, options)
     plan = composed_plan(
         parts,
         DECODER_PRECISIONS[options.decoder],
         name=checkpoint.origin.rsplit("/", maxsplit=1)[-1],
         family=FAMILY,
-        decoder_precision=quantized_stays(parts, options.decoder, _DEFAULT_DECODER),
+        decoder_precision=precision,
         origins=parts.origins(options.licence),
         max_frames=options.max_frames,
         max_context_tokens=options.max_context_tokens or _DEFAULT_CONTEXT_TOKENS,

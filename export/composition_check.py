@@ -3,29 +3,33 @@
 Knows what each part must give the others; exports nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-import torch
 import transformers
 
 from redvillm.export.adapter import Adapter, load_adapter
-from redvillm.export.checkpoint import Checkpoint, explained
-from redvillm.export.checkpoint_plan import DECODER_PRECISIONS, CheckpointOptions
+from redvillm.export.checkpoint import Checkpoint, empty_model, explained
+from redvillm.export.checkpoint_plan import DECODER_PRECISIONS, CheckpointOptions, composed_precision
 from redvillm.export.composition import Composition, check_vision_fits, read_composition
-from redvillm.export.decoder_graph import check_sizes
 from redvillm.export.decoder_sizes import DecoderSizes
+from redvillm.export.estimate import ModelSize, size_of
+from redvillm.export.float_quantization import WeightFormat
 from redvillm.export.gguf_source import GgufSource
+from redvillm.export.model_check import Check, check_decoder, check_weights
 from redvillm.export.plan import check_language_fits
 from redvillm.export.text_llms import is_gguf, read_text_side
 from redvillm.export.torch_source import TorchSource
 from redvillm.export.vision_encoders import LoadedEncoder, empty_vision_encoder, load_vision_encoder
 
-Check = tuple[str, Callable[[], str], bool]  # name, what looks and says what it found, whether nothing can be said after its failure
-
 
 class CompositionCheck:
-    """`checks` in the order in which they must be made."""
+    """A redvillm.export.model_check.ModelCheck."""
 
+    size: ModelSize
     _parts: Composition
     _vision: LoadedEncoder
     _adapter: Adapter
@@ -34,15 +38,30 @@ class CompositionCheck:
         self._checkpoint, self._options = checkpoint, options
         self.checks: tuple[Check, ...] = (
             ("parts", self._find, True),
+            ("options", lambda: composed_precision(self._parts, options), False),
+            ("weights of the vision encoder", partial(self._check_weights, "vision"), False),
+            ("weights of the language model", partial(self._check_weights, "language"), False),
             ("vision encoder", self._check_vision, True),
             ("adapter", self._check_adapter, True),
+            ("language model", self._check_language, True),
             ("tokenizer, chat template", self._check_text, False),
-            ("language model", self._check_language, False),
         )
+
+    @property
+    def decoder_forms(self) -> Mapping[str, WeightFormat]:
+        """Precisions that the LLM can get; one that is quantized already has its own, in whatever form."""
+        form = DECODER_PRECISIONS[self._options.decoder]
+        return {"as in the GGUF": form} if is_gguf(self._parts.language) else DECODER_PRECISIONS
 
     def _find(self) -> str:
         self._parts = read_composition(self._checkpoint)
         return ", ".join(path.name for path in (self._parts.vision, self._parts.language, self._parts.adapter))
+
+    def _check_weights(self, part: Literal["vision", "language"]) -> str:
+        path: Path = getattr(self._parts, part)
+        if path.is_dir():
+            return check_weights(Checkpoint(path, path.name).weight_files())
+        return f"{path.stat().st_size / 1e6:.0f} MB, opened below"
 
     def _check_vision(self) -> str:
         path = self._parts.vision
@@ -54,20 +73,24 @@ class CompositionCheck:
         check_vision_fits(self._vision, self._adapter)
         return f"{sum(parameter.numel() for parameter in self._adapter.parameters()) / 1e6:.1f} million parameters"
 
-    def _check_text(self) -> str:
-        return repr(read_text_side(self._parts.language, self._parts.system).prompt.before)
-
     def _check_language(self) -> str:
-        sizes = self._language_sizes()
-        check_sizes(sizes, str(self._parts.language))
+        size, sizes = self._language_size()
+        words = check_decoder(sizes, str(self._parts.language))
         check_language_fits(self._adapter.sizes.llm_width, sizes.width)
-        return f"{sizes.num_layers} layers of width {sizes.width}, {sizes.num_heads} heads, context {sizes.max_context_tokens}"
+        vision = sum(parameter.numel() for module in (self._vision.module, self._adapter) for parameter in module.parameters())
+        self.size = replace(size, vision=vision, stored_bytes=size.stored_bytes + 4 * vision)  # loaded as float32
+        return words
 
-    def _language_sizes(self) -> DecoderSizes:
+    def _language_size(self) -> tuple[ModelSize, DecoderSizes]:
         path = self._parts.language
         if is_gguf(path):
-            return GgufSource(path).sizes
-        with explained(f"the LLM in {path}"), torch.device("meta"):
-            configuration = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-            llm = transformers.AutoModelForCausalLM.from_config(configuration)
-        return TorchSource(llm.model, llm.lm_head, DECODER_PRECISIONS[self._options.decoder], origin=str(path)).sizes
+            stored = GgufSource(path)
+            stored.check_types()
+            return stored.size, stored.sizes
+        with explained(f"the LLM in {path}"):
+            llm = empty_model(transformers.AutoModelForCausalLM, path)
+            source = TorchSource(llm.model, llm.lm_head, DECODER_PRECISIONS[self._options.decoder], origin=str(path))
+            return size_of(llm, llm.model), source.sizes
+
+    def _check_text(self) -> str:
+        return repr(read_text_side(self._parts.language, self._parts.system).prompt.before)

@@ -58,6 +58,10 @@ class GgufFile:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
+    def tensor_sizes(self) -> dict[str, tuple[int, int]]:
+        """Return numbers of weights and of bytes of every tensor, by its name."""
+        return {name: (int(tensor.n_elements), int(tensor.n_bytes)) for name, tensor in self._tensors.items()}
+
     def quantization(self, name: str) -> str:
         """Return the name of a tensor's type, for example 'F32' or 'Q4_1'."""
         return str(self._tensor(name).tensor_type.name)

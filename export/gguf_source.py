@@ -3,14 +3,17 @@
 Knows the file and the tuning; does not know graphs.
 """
 
+import itertools
 from functools import cached_property
 from pathlib import Path
 
 from redvillm.errors import ExportError
 from redvillm.export.decoder_sizes import DecoderSizes
 from redvillm.export.decoder_source import FloatArray, plain_rotary_tables
+from redvillm.export.estimate import ModelSize
 from redvillm.export.gguf import EMBEDDING, FINAL_NORM, HEAD, ROTATED_PARTS, GgufFile, layer_tensor, rotate_half_order
-from redvillm.export.quantization import BlockWeights, read_block_weights
+from redvillm.export.layer_parts import PARTS
+from redvillm.export.quantization import BlockWeights, check_quantization, read_block_weights
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
 
 
@@ -33,6 +36,27 @@ class GgufSource:
     def sizes(self) -> DecoderSizes:
         """Its sizes."""
         return self._file.sizes
+
+    @property
+    def size(self) -> ModelSize:
+        """Numbers of weights; an export maps the file and dequantizes it to float32 as a reference."""
+        tensors = self._file.tensor_sizes()
+        num_weights, num_bytes = (sum(counts) for counts in zip(*tensors.values(), strict=True))
+        tables = sum(tensors[name][0] for name in (EMBEDDING, HEAD) if name in tensors)
+        return ModelSize(vision=0, matrices=num_weights - tables, tables=tables, stored_bytes=num_bytes + 4 * num_weights, quantized_bytes=num_bytes)
+
+    def check_types(self) -> None:
+        """Check how all matrices are stored, without reading them.
+
+        Raises:
+            ExportError: one is missing, or of a type that is not taken.
+        """
+        self._check_table()
+        for layer, part in itertools.product(range(self.sizes.num_layers), PARTS):
+            if not part.endswith("norm"):
+                check_quantization(self._file, layer_tensor(layer, part))
+        if HEAD in self._file:
+            check_quantization(self._file, HEAD)
 
     def matrix(self, layer: int, part: str) -> BlockWeights:
         """A matrix, tuned."""
@@ -64,10 +88,8 @@ class GgufSource:
         Raises:
             ExportError: it is not stored as Q8_0.
         """
-        weights = read_block_weights(self._file, EMBEDDING)
-        if weights.bits != 8:
-            raise ExportError(f"{self.origin}: {EMBEDDING} is stored as {self._file.quantization(EMBEDDING)}, Q8_0 is wanted; choose such a file")
-        return weights
+        self._check_table()
+        return read_block_weights(self._file, EMBEDDING)
 
     def head(self) -> BlockWeights | None:
         """The head, if it is not tied to the table."""
@@ -76,6 +98,10 @@ class GgufSource:
     def rotary_tables(self, num_positions: int) -> tuple[FloatArray, FloatArray]:
         """Plain ones: a file with others is refused."""
         return plain_rotary_tables(self.sizes, num_positions)
+
+    def _check_table(self) -> None:
+        if (stored := self._file.quantization(EMBEDDING)) != "Q8_0":
+            raise ExportError(f"{self.origin}: {EMBEDDING} is stored as {stored}, Q8_0 is wanted; choose such a file")
 
     def _norm(self, name: str) -> FloatArray:
         return self._tuning.norm(name, self._file.dequantize(name))

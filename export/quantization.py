@@ -6,7 +6,7 @@ minimums has its codes around the middle: the minimum is -8 * scale for 4 bits a
 Knows the formats Q4_0, Q4_1 and Q8_0 (https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h); does not know graphs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,13 +110,22 @@ def read_block_weights(source: GgufFile, name: str) -> BlockWeights:
     Raises:
         ExportError: the tensor is of another type than Q4_0, Q4_1 or Q8_0.
     """
+    return check_quantization(source, name)(source.blocks(name))
+
+
+def check_quantization(source: GgufFile, name: str) -> Callable[[ByteArray], BlockWeights]:
+    """Return what reads the blocks of a matrix of a GGUF file.
+
+    Raises:
+        ExportError: the tensor is of another type than Q4_0, Q4_1 or Q8_0.
+    """
     readers = {"Q4_0": _read_q4_0, "Q4_1": _read_q4_1, "Q8_0": _read_q8_0}
     quantization = source.quantization(name)
     if quantization not in readers:
         raise ExportError(
             f"{source.path}: {name} is stored as {quantization}; legal are {', '.join(sorted(readers))}. Choose a file quantized in one of these"
         )
-    return readers[quantization](source.blocks(name))
+    return readers[quantization]
 
 
 def stack_rows(parts: Sequence[BlockWeights]) -> BlockWeights:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from redvillm.errors import OptionsError
-from redvillm.files import atomic_file, sha256_of
+from redvillm.files import atomic_file
+from redvillm.training.file_hashes import FileHashes
 from redvillm.training.options import TrainingOptions
 
-_NAME = "run.json"
+_NAME, _HASHES = "run.json", "hashes.json"
 _FREE = {"run", "held_out", "held_out_every", "held_out_clips", "checkpoint_every_s", "threads"}  # these do not change what is learned
 
 
@@ -40,19 +41,21 @@ def record_run(options: TrainingOptions) -> None:
 
 def _record(options: TrainingOptions) -> dict[str, Any]:
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options) if field.name not in _FREE}
+    hashes = FileHashes(options.run / _HASHES)  # weights can be many GB, and a run can be started often
     files = {
-        "questions": [sha256_of(path) for path in options.questions],
-        "captions": [sha256_of(path) for path in options.captions],
-        "vision_checkpoint": _fingerprint(options.vision_checkpoint),
-        "language_checkpoint": _fingerprint(options.language_checkpoint),
-        "start_from": None if options.start_from is None else sha256_of(options.start_from),
+        "questions": [hashes.sha256(path) for path in options.questions],
+        "captions": [hashes.sha256(path) for path in options.captions],
+        "vision_checkpoint": _fingerprint(options.vision_checkpoint, hashes),
+        "language_checkpoint": _fingerprint(options.language_checkpoint, hashes),
+        "start_from": None if options.start_from is None else hashes.sha256(options.start_from),
     }
+    hashes.write()
     return values | files
 
 
-def _fingerprint(path: Path) -> str:
+def _fingerprint(path: Path, hashes: FileHashes) -> str:
     """Of a file its sha256, of a folder that of the fingerprints of its files."""
     if not path.is_dir():
-        return sha256_of(path)
-    listing = [f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file()]
+        return hashes.sha256(path)
+    listing = [f"{file.name} {hashes.sha256(file)}" for file in sorted(path.iterdir()) if file.is_file()]
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()

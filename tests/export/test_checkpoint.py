@@ -9,11 +9,10 @@ import pytest
 import tiny_checkpoints
 import torch
 
-from redvillm.errors import ExportError, OfflineError, OptionsError
-from redvillm.export import checkpoint
+from redvillm.errors import ExportError, OptionsError
 from redvillm.export.bundle import export_checkpoint
 from redvillm.export.check import CheckpointCheck
-from redvillm.export.checkpoint import Checkpoint, find_checkpoint
+from redvillm.export.checkpoint import Checkpoint
 from redvillm.export.checkpoint_plan import CheckpointOptions
 from redvillm.export.estimate import size_of
 from redvillm.export.float_quantization import BlockFormat
@@ -186,28 +185,6 @@ def test_targets_are_named(folder, tmp_path):
     assert "fp16, fp32" in failures(folder, tmp_path, target="cuda", vision="int8")["target"]
     assert failures(folder, tmp_path, target="tensorrt", vision=None) == {}
     assert "cpu, cuda, tensorrt" in failures(folder, tmp_path, target="fpga")["target"]
-
-
-def test_names_that_are_neither_folders_nor_of_the_hub(tmp_path, monkeypatch):
-    for name in ("a/b/c", "/no/such/folder", "word", "../x"):
-        with pytest.raises(ExportError, match="no folder"):
-            find_checkpoint(name)
-
-    def unreachable(*_, **__):
-        raise ConnectionError
-
-    monkeypatch.setattr(checkpoint, "snapshot_download", unreachable)
-    with pytest.raises(OfflineError, match="give the folder"):
-        find_checkpoint("org/model")
-
-
-def test_a_hub_name_is_fetched_without_programs(folder, monkeypatch):
-    asked = {}
-    monkeypatch.setattr(checkpoint, "snapshot_download", lambda name, allow_patterns: asked.update(name=name, patterns=allow_patterns) or str(folder))
-    found = find_checkpoint("org/model")
-    assert found.folder == folder
-    assert found.origin == "https://huggingface.co/org/model"
-    assert not any(pattern.endswith(".py") or pattern == "*" for pattern in asked["patterns"])
 
 
 def test_options_are_checked():

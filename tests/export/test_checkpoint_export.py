@@ -80,8 +80,10 @@ def test_the_runtime_reads_a_prompt_as_the_model_does(tmp_path, name):
     ],
 )
 def test_small_precisions_pass_the_gate(tmp_path, name, decoder):
+    steps = []
     checkpoint = tiny_checkpoints.write(tmp_path / "checkpoint", name)
-    manifest = export_checkpoint(str(checkpoint), tmp_path / "bundle", options(name, decoder=decoder), vision="int8")
+    manifest = export_checkpoint(str(checkpoint), tmp_path / "bundle", options(name, decoder=decoder), vision="int8", progress=steps.append)
+    assert any("--llm" in step for step in steps) == decoder.startswith("int4")  # what 4 bits cost a small LLM is said
     assert all(result.passed for result in manifest.parity)
     assert manifest.precision["decoder.onnx"].startswith(decoder)
     assert "int8" in manifest.precision["vision.onnx"]

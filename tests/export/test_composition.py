@@ -1,6 +1,7 @@
 """Models that are put together: vision encoders and text LLMs of transformers, GGUF, adapters; the gate, the runtime, training."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -15,14 +16,14 @@ from safetensors.torch import load_file, save_file
 
 import redvillm
 from redvillm.cli.command_line import main
-from redvillm.errors import ExportError, OptionsError
+from redvillm.errors import BackendError, ExportError, OptionsError
 from redvillm.export.adapter import load_tuning
 from redvillm.export.bundle import export_checkpoint
 from redvillm.export.checkpoint import Checkpoint
 from redvillm.export.checkpoint_plan import CheckpointOptions, checkpoint_plan
 from redvillm.export.text_llms import load_text_llm, read_text_side
 from redvillm.export.tuning import NO_TUNING, LanguageTuning
-from redvillm.export.vision_encoders import load_vision_encoder
+from redvillm.export.vision_encoders import empty_vision_encoder, load_vision_encoder
 from redvillm.prompt import Prompt
 
 
@@ -129,6 +130,16 @@ def test_an_encoder_without_its_unused_pooler_is_taken(tmp_path):
     expected = load_vision_encoder(folder).module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     torch.testing.assert_close(load_vision_encoder(folder).module(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)), expected)
+
+
+def test_without_timm_the_error_says_what_to_install(tmp_path, monkeypatch):
+    """Of a configuration of transformers' wrapper, and of timm's own."""
+    monkeypatch.setitem(sys.modules, "timm", None)
+    for config in ({"model_type": "timm_wrapper"}, {"architecture": "resnet18", "pretrained_cfg": {}}):
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        for load in (load_vision_encoder, empty_vision_encoder):
+            with pytest.raises(BackendError, match="pip install timm torchvision"):
+                load(tmp_path)
 
 
 def test_weights_keep_the_type_in_which_they_are_stored(tmp_path):

@@ -92,8 +92,6 @@ def _export_model(arguments: argparse.Namespace) -> int:
 
 def _look(arguments: argparse.Namespace) -> int:
     from redvillm.export.check import CheckpointCheck
-    from redvillm.export.checkpoint_plan import DECODER_PRECISIONS
-    from redvillm.export.targets import form_of
 
     check = CheckpointCheck(
         arguments.name, _checkpoint_options(arguments), target=arguments.target, vision=arguments.vision, out=arguments.out or Path("bundle")
@@ -102,13 +100,13 @@ def _look(arguments: argparse.Namespace) -> int:
     if arguments.check or not all(finding.passed for finding in findings):
         for finding in findings:
             print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.name}: {finding.words}")
-    if arguments.dry_run and not hasattr(check, "size"):
-        print("no sizes are estimated for a model that was put together, or for one that cannot be read")
+    if arguments.dry_run and not (sizes := check.bundle_sizes()):
+        print("no sizes are estimated for a model that cannot be read")
     elif arguments.dry_run:
-        print(f"{'LLM':16}{'vision':8}{'bundle':>10}")
-        for decoder, form in DECODER_PRECISIONS.items():
-            for vision in form_of(arguments.target).precisions:
-                print(f"{decoder:16}{vision:8}{check.size.bundle_bytes(vision, form, arguments.target) / 1e6:>7.0f} MB")
+        print(f"{'LLM':16}{'vision':8}{'bundle':>10}   perplexity of a small LLM")
+        for size in sizes:
+            change = "as it came" if size.perplexity_change is None else f"{100 * size.perplexity_change:+.2f} %"
+            print(f"{size.decoder:16}{size.vision:8}{size.size_bytes / 1e6:>7.0f} MB   {change}")
     return 0 if all(finding.passed for finding in findings) else 1
 
 
