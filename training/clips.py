@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from redvillm.errors import OptionsError
 from redvillm.question_set import DESCRIBE, VideoQuestion
 from redvillm.training.features import Medium
@@ -47,6 +49,21 @@ def group_by_clip(questions: Sequence[VideoQuestion]) -> tuple[TrainingClip, ...
     for question in questions:
         groups.setdefault(tuple(Medium(path, not question.is_frames) for path in question.media), []).append(question)
     return tuple(TrainingClip(media, tuple(group)) for media, group in groups.items())
+
+
+def emphasised(clips: Sequence[TrainingClip], kinds: Sequence[str], seed: int) -> tuple[TrainingClip, ...]:
+    """Return all clips with a question of one of these kinds, and as many others if there are, in their order.
+
+    Raises:
+        OptionsError: no clip has such a question.
+    """
+    wanted = [bool({question.kind for question in clip.questions} & set(kinds)) for clip in clips]
+    if not any(wanted):
+        legal = sorted({question.kind for clip in clips for question in clip.questions})
+        raise OptionsError(f"no question is of the kind {' or '.join(map(repr, kinds))}; there are {', '.join(legal)}")
+    others = [place for place, chosen in enumerate(wanted) if not chosen]
+    kept = set(np.random.default_rng(seed).permutation(others)[: sum(wanted)].tolist())
+    return tuple(clip for place, clip in enumerate(clips) if wanted[place] or place in kept)
 
 
 def described(clips: Sequence[TrainingClip]) -> tuple[TrainingClip, ...]:

@@ -23,6 +23,8 @@ class TrainingOptions:
         vision_checkpoint: EfficientNet-Lite0 (.pth), or a folder of transformers.
         language_checkpoint: an LLM of the Llama architecture (.gguf), or a folder of transformers.
         start_from: an adapter to go on from instead of a warm start, or None.
+        start_share: of `start_from` in the result, see averaging.py; None keeps what was trained as it is.
+        emphasis: kinds of questions whose clips are half of all that are taken, the other half chosen by seed; None takes all clips.
         warm_start_steps: batches of each warm start, without the LLM.
         caption_steps: steps on descriptions only, LLM frozen.
         question_steps: steps on all questions.
@@ -42,6 +44,8 @@ class TrainingOptions:
     captions: tuple[Path, ...] = ()
     held_out: Path | None = None
     start_from: Path | None = None
+    start_share: float | None = None
+    emphasis: tuple[str, ...] | None = None
     warm_start_steps: int = 400
     caption_steps: int = 300
     question_steps: int = 1850
@@ -70,6 +74,8 @@ class TrainingOptions:
         for name in ("learning_rate", "language_learning_rate", "minimum_learning_rate", "min_learning_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise OptionsError(f"{name} is {getattr(self, name)}; it must be above 0 and at most 1")
+        if self.start_share is not None and (self.start_from is None or not 0 < self.start_share < 1):
+            raise OptionsError(f"start_share is {self.start_share}; it is above 0 and below 1, and goes with an adapter to start from")
         if self.tune_minimums and not self.tune_language:
             raise OptionsError("tune_minimums is a part of tune_language; switch both on, or both off")
         for path in (*self.questions, *self.captions, self.held_out, self.start_from):

@@ -26,8 +26,9 @@ from redvillm.files import atomic_file
 from redvillm.prompt import Prompt
 from redvillm.question_set import read_caption_set, read_question_set
 from redvillm.training.attention import use_float32_attention
+from redvillm.training.averaging import TunedAdapter, averaged
 from redvillm.training.checkpoint import Progress
-from redvillm.training.clips import TrainingClip, check_lengths, described, group_by_clip, media_of
+from redvillm.training.clips import TrainingClip, check_lengths, described, emphasised, group_by_clip, media_of
 from redvillm.training.encoding import open_encoder
 from redvillm.training.features import FeatureStore, fill_store
 from redvillm.training.language_tuning import TrainedLanguage
@@ -78,6 +79,8 @@ def prepare(options: TrainingOptions) -> Recipe:
     asked += [question for path in options.captions for question in read_caption_set(path)]
     check_lengths(asked)
     clips = group_by_clip(asked)
+    if options.emphasis is not None:
+        clips = emphasised(clips, options.emphasis, options.seed)
     held_out = () if options.held_out is None else _spread(group_by_clip(read_question_set(options.held_out)), options.held_out_clips)
     vision = load_vision_encoder(options.vision_checkpoint)
     store = fill_store(
@@ -108,7 +111,11 @@ def run_recipe(recipe: Recipe) -> Path:
     progress = Trainer(model, recipe.prompt, recipe.stop_token_id, options).train(captions, questions, held_out)
     path = options.run / "adapter.safetensors"
     metadata = {"recipe": "redvillm train", "steps": str(progress.step), "seed": str(options.seed)}
-    save_adapter(adapter, path, metadata=metadata, tuning=LanguageTuning() if language is None else language.values())
+    result = TunedAdapter(adapter, LanguageTuning() if language is None else language.values())
+    if options.start_share is not None:
+        result = averaged(TunedAdapter(*_started(recipe)), result, options.start_share)
+        metadata["start_share"] = str(options.start_share)
+    save_adapter(result.adapter, path, metadata=metadata, tuning=result.tuning)
     write_composition(Composition(vision=options.vision_checkpoint, language=options.language_checkpoint, adapter=path), options.run)
     _report(progress, options.run)
     return path

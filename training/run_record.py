@@ -42,6 +42,7 @@ def record_run(options: TrainingOptions) -> None:
 def _record(options: TrainingOptions) -> dict[str, Any]:
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options) if field.name not in _FREE}
     hashes = FileHashes(options.run / _HASHES)  # weights can be many GB, and a run can be started often
+    values["emphasis"] = options.emphasis and list(options.emphasis)
     files = {
         "questions": [hashes.sha256(path) for path in options.questions],
         "captions": [hashes.sha256(path) for path in options.captions],

@@ -105,6 +105,27 @@ def test_a_run_can_start_from_an_adapter_and_freeze_the_llm(folder, tmp_path):
     assert not (tmp_path / "second" / "warm_start.safetensors").exists()
 
 
+def test_a_run_can_keep_a_share_of_what_it_started_from(folder, tmp_path, capsys):
+    assert train(folder, tmp_path / "first") == 0
+    start = tmp_path / "first" / "adapter.safetensors"
+    choices = ("--start-from", str(start), "--emphasis", "order")
+    assert train(folder, tmp_path / "plain", *choices) == 0
+    assert train(folder, tmp_path / "shared", *choices, "--start-share", "0.4") == 0
+    paths = [start, *(tmp_path / run / "adapter.safetensors" for run in ("plain", "shared"))]
+    begun, trained, shared = (load_adapter(path).state_dict() for path in paths)
+    for name, value in shared.items():
+        expected = 0.4 * begun[name] + 0.6 * trained[name]
+        # the trained numbers are rounded to float16 only in the file of the plain run
+        torch.testing.assert_close(value, expected, rtol=2e-3, atol=1e-5)
+    assert any(not torch.equal(begun[name], trained[name]) for name in begun)
+    scales = [next(iter(load_tuning(path).row_scales.values())) for path in paths]
+    np.testing.assert_allclose(scales[2], 0.4 * scales[0] + 0.6 * scales[1], rtol=2e-3, atol=1e-6)
+    for wrong in (("--start-share", "0.4"), ("--start-from", str(start), "--start-share", "1"), ("--emphasis", "naming")):
+        capsys.readouterr()
+        assert train(folder, tmp_path / "wrong", *wrong) == 1
+        assert "start_share" in (error := capsys.readouterr().err) or "no question is of the kind 'naming'" in error
+
+
 def test_what_is_wrong_is_told_in_one_line(folder, tmp_path, capsys):
     (folder / "d.jsonl").write_text('{"image": "absent.jpg", "captions": ["A thing."]}')
     assert train(folder, tmp_path / "run", "--captions", str(folder / "d.jsonl")) == 1

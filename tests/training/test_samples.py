@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from redvillm.training.clips import TrainingClip
+from redvillm.errors import OptionsError
+from redvillm.training.clips import TrainingClip, emphasised
 from redvillm.training.samples import Sampler
 from redvillm.training.wordings import WORDINGS
 
@@ -36,6 +37,20 @@ def test_each_round_has_every_clip_once(sampler, clips):
         assert sum(changes) == 2
     orders = [tuple(sampler.sample(turn * len(clips) + place).turns[0].answer for place in range(len(clips))) for turn in range(2)]
     assert orders[0] != orders[1]
+
+
+def test_clips_of_a_kind_can_be_half_of_all(clips):
+    changes = [clip for clip in clips if "scene change" in {question.kind for question in clip.questions}]
+    assert 0 < len(changes) < len(clips) / 2
+    chosen = emphasised(clips, ("scene change", "no such kind"), seed=1)
+    assert [clip for clip in chosen if clip in changes] == changes
+    assert len(chosen) == 2 * len(changes)
+    assert list(chosen) == [clip for clip in clips if clip in chosen]
+    assert chosen == emphasised(clips, ("scene change",), seed=1)
+    assert any(chosen != emphasised(clips, ("scene change",), seed=seed) for seed in range(2, 9))
+    assert set(emphasised(clips, [question.kind for clip in clips for question in clip.questions], seed=1)) == set(clips)  # there are no others
+    with pytest.raises(OptionsError, match="scene change"):
+        emphasised(clips, ("no such kind",), seed=1)
 
 
 def test_an_image_becomes_a_still_clip_of_several_lengths(sampler, store, clips):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from redvillm.cli.options import Commands
-from redvillm.cli.values import integer
+from redvillm.cli.values import integer, real
 from redvillm.zoo import DEFAULT_MODEL
 
 _STEPS = integer(1, 1 << 31)
@@ -34,6 +34,10 @@ def add_parser(commands: "Commands[argparse.ArgumentParser]", common: argparse.A
     parser.add_argument("--vision", type=Path, metavar="PTH|FOLDER", help="another EfficientNet-Lite0, or a vision encoder as transformers saves it")
     parser.add_argument("--language", type=Path, metavar="GGUF|FOLDER", help="another LLM of the Llama architecture, or one as transformers saves it")
     parser.add_argument("--start-from", type=Path, metavar="ADAPTER", help="go on from this adapter instead of a warm start")
+    help_text = "keep so much of --start-from in the result, such as 0.4: what was known before is forgotten less"
+    parser.add_argument("--start-share", type=real(0, 1), metavar="X", help=help_text)
+    help_text = "let clips with questions of this kind be half of all; may be repeated"
+    parser.add_argument("--emphasis", action="append", metavar="KIND", help=help_text)
     parser.add_argument("--warm-start-steps", type=_STEPS, metavar="N", help="batches of the warm start")
     parser.add_argument("--caption-steps", type=_STEPS, metavar="N", help="steps on descriptions, LLM frozen")
     parser.add_argument("--question-steps", type=_STEPS, metavar="N", help="steps on all questions")
@@ -66,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         vision_checkpoint=arguments.vision or weights_path(model.vision),
         language_checkpoint=arguments.language or weights_path(model.llm),
         start_from=arguments.start_from,
+        start_share=arguments.start_share,
+        emphasis=None if arguments.emphasis is None else tuple(arguments.emphasis),
         tune_language=not arguments.freeze_language,
         tune_minimums=not (arguments.freeze_language or arguments.keep_minimums),
         **chosen,
