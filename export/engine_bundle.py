@@ -12,7 +12,7 @@ from redvillm.engine_key import FrameProfile, engine_precision
 from redvillm.errors import BundleFileError, BundleTargetError, OptionsError
 from redvillm.export.engine import BuildProgress, EngineOptions, EngineReport, Existing, build_engine
 from redvillm.files import sha256_of
-from redvillm.manifest import ENGINES, MANIFEST_NAME, Graphs, Manifest, read_manifest
+from redvillm.manifest import ENGINES, Graphs, Manifest, read_manifest
 
 GRAPHS = {Path(graph).stem: graph for graph in (Graphs.VISION, Graphs.ALIGN, Graphs.VIDEO)}
 _USUAL_FRAMES = 8
@@ -64,7 +64,7 @@ def engine_tasks(request: EngineRequest) -> tuple[EngineTask, ...]:
         OptionsError: an option outside its legal values, or a graph that the bundle does not have.
         BundleError: no bundle, one for another target, or an altered graph.
     """
-    folder = _find(request.bundle)
+    folder = zoo.find_bundle(request.bundle, _TARGET)
     manifest = read_manifest(folder)
     if manifest.target != _TARGET:
         raise BundleTargetError(
@@ -94,19 +94,6 @@ def _task(name: str, folder: Path, manifest: Manifest, request: EngineRequest) -
 
 def _frames(name: str, num_frames: int) -> FrameProfile:
     return FrameProfile(1, 1 if GRAPHS[name] == Graphs.VISION else min(_USUAL_FRAMES, num_frames), num_frames)
-
-
-def _find(name_or_folder: str) -> Path:
-    folder = Path(name_or_folder)
-    if folder.exists() or len(folder.parts) != 1:
-        return folder
-    cached = zoo.bundle_folder(name_or_folder, _TARGET)
-    if not (cached / MANIFEST_NAME).is_file():
-        raise BundleFileError(
-            f"no bundle of {name_or_folder!r:.80} for target {_TARGET} is in {cached.parent}, and there is no folder of that name. "
-            f"Make it with: redvillm export {name_or_folder} --target {_TARGET}"
-        )
-    return cached
 
 
 def _chosen(asked: tuple[str, ...] | None, manifest: Manifest) -> tuple[str, ...]:

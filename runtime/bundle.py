@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from redvillm.errors import BundleFileError, OptionsError, RedvillmError
-from redvillm.manifest import MANIFEST_NAME, TARGETS, Manifest, read_manifest, verify_files
+from redvillm.manifest import TARGETS, Manifest, read_manifest, verify_files
+from redvillm.zoo import find_bundle
 
 Verify = Literal["sizes", "sha256"]
 
@@ -36,7 +37,7 @@ def open_bundle(name_or_folder: str | os.PathLike[str], *, target: str, verify: 
     if verify not in ("sizes", "sha256"):
         raise OptionsError(f"verify is {verify!r:.40}; give 'sizes' (fast) or 'sha256' (every byte)")
     try:
-        folder = _find(name_or_folder, target)
+        folder = find_bundle(name_or_folder, target)
         manifest = read_manifest(folder, target=target)
         verify_files(folder, manifest, checksums=verify == "sha256")
     except (OSError, ValueError) as error:  # no permission, a name too long for the disk, a failing disk
@@ -46,20 +47,3 @@ def open_bundle(name_or_folder: str | os.PathLike[str], *, target: str, verify: 
             f"the bundle {str(name_or_folder)!r:.200} cannot be read: {error!s:.200}. Check its name and its permissions"
         ) from error
     return Bundle(folder, manifest)
-
-
-def _find(name_or_folder: str | os.PathLike[str], target: str) -> Path:
-    from redvillm import zoo
-
-    folder = Path(name_or_folder)
-    looks_like_path = folder.exists() or len(folder.parts) != 1 or isinstance(name_or_folder, os.PathLike)
-    if looks_like_path:
-        return folder
-    name = str(name_or_folder)
-    cached = zoo.bundle_folder(name, target)
-    if not (cached / MANIFEST_NAME).is_file():
-        raise BundleFileError(
-            f"no bundle of {name!r:.80} for target {target} is in {cached.parent}, and there is no folder of that name. "
-            f"Make it with: redvillm export {name} --target {target}"
-        )
-    return cached

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from redvillm.errors import FetchError, OptionsError
-from redvillm.manifest import TARGETS
+from redvillm.errors import BundleFileError, FetchError, OptionsError
+from redvillm.manifest import MANIFEST_NAME, TARGETS
 
 CACHE_VARIABLE = "REDVILLM_CACHE"
 CLIP_PREFIX = "sample:"
@@ -249,6 +249,25 @@ def bundle_folder(name: str, target: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise OptionsError(f"{name!r:.80} is not the name of a model; a bundle of a checkpoint folder needs its place said with --out FOLDER")
     return cache_root() / "bundles" / f"{name}-{target}"
+
+
+def find_bundle(name_or_folder: str | os.PathLike[str], target: str) -> Path:
+    """Return the folder of a bundle: what looks like a path is one, anything else the name of a model whose bundle must be in the cache.
+
+    Raises:
+        BundleFileError: no bundle of that model is there.
+        OptionsError: as `bundle_folder`.
+    """
+    folder = Path(name_or_folder)
+    if folder.exists() or len(folder.parts) != 1 or isinstance(name_or_folder, os.PathLike):
+        return folder
+    cached = bundle_folder(name := str(name_or_folder), target)
+    if not (cached / MANIFEST_NAME).is_file():
+        raise BundleFileError(
+            f"no bundle of {name!r:.80} for target {target} is in {cached.parent}, and there is no folder of that name. "
+            f"Make it with: redvillm export {name} --target {target}"
+        )
+    return cached
 
 
 def _fetched(name: str, kind: Literal["weights", "clip"]) -> Path:
