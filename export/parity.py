@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from redvillm.errors import ParityError
+from redvillm.errors import ExportError, ParityError
 from redvillm.export.bisect import first_differing_layer, first_differing_value
 from redvillm.export.calibration import parity_frames, shipped_frames
 from redvillm.export.half_range import HALF_METRIC, HALF_STAGE, half_range_values
@@ -18,6 +18,7 @@ from redvillm.export.parity_language import (
     COSINE_METRIC,
     DIVERGENCE,
     GREEDY_METRIC,
+    NUM_GREEDY_TOKENS,
     TEXT_METRIC,
     DecoderCheck,
     PromptSequence,
@@ -108,7 +109,7 @@ def check_parity(folder: Path, plan: BundlePlan, choice: VisionChoice) -> tuple[
 
     Raises:
         ParityError: a stage differs by more than its limit; the message names it and gives the figures.
-        ExportError: the custom op was built, but this onnxruntime does not take it.
+        ExportError: the context is too short, or the custom op was built, but this onnxruntime does not take it.
     """
     values, visual_tokens, expected_tokens = vision_values(folder, plan, parity_frames(plan.fit), half=choice.half)
     values |= _own_token_values(plan) | pooling_order_values(plan, parity_frames(plan.fit))
@@ -118,6 +119,8 @@ def check_parity(folder: Path, plan: BundlePlan, choice: VisionChoice) -> tuple[
         raise ParityError(f"{_words(failed)}; {_vision_beginning(folder, plan, failed[0], choice)}; nothing was written")
     prompt = Prompt(plan.tokenizer_json, plan.prompt)
     asked = prompt_sequence(plan.language, prompt, visual_tokens, plan.rotary)
+    if (needed := asked.length + NUM_GREEDY_TOKENS) > plan.max_context_tokens:
+        raise ExportError(f"a context of {plan.max_context_tokens} tokens is too short: a short question about 8 frames and its answer have {needed}")
     check = DecoderCheck(folder, plan.dimensions, plan.rotary, plan.language, asked)
     values |= check.values(prompt)
     plain = plan.plain_language or plan.language

@@ -5,6 +5,7 @@ import pytest
 import tiny_checkpoints
 
 import redvillm
+from redvillm.errors import ExportError
 from redvillm.export.bundle import export_checkpoint
 from redvillm.export.checkpoint import Checkpoint
 from redvillm.export.checkpoint_plan import CheckpointOptions, checkpoint_plan
@@ -87,3 +88,10 @@ def test_small_precisions_pass_the_gate(tmp_path, name, decoder):
     assert all(result.passed for result in manifest.parity)
     assert manifest.precision["decoder.onnx"].startswith(decoder)
     assert "int8" in manifest.precision["vision.onnx"]
+
+
+def test_a_context_that_holds_no_answer_is_refused(tmp_path):
+    checkpoint = tiny_checkpoints.write(tmp_path / "checkpoint", "idefics3")
+    with pytest.raises(ExportError, match="a context of 64 tokens is too short"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", CheckpointOptions(max_frames=6, max_context_tokens=64), vision="fp32")
+    assert not (tmp_path / "bundle").exists()
