@@ -18,7 +18,7 @@ from redvillm.export.composition_check import CompositionCheck
 from redvillm.export.estimate import ModelSize
 from redvillm.export.family_check import FamilyCheck
 from redvillm.export.model_check import Check, ModelCheck
-from redvillm.export.targets import Precision, choose_vision, form_of
+from redvillm.export.targets import COSINES_OF_A_SMALL_ENCODER, Precision, choose_vision, form_of
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ class Finding:
 class BundleSize:
     """About how large a bundle is in one precision of the LLM, in words, and one of the vision encoder.
 
+    feature_cosine: mean cosine of patch features with those in float32, of a small encoder in this precision.
     perplexity_change: relative, what the LLM's precision costs a small LLM; None for one that came quantized.
     """
 
     decoder: str
     vision: Precision
     size_bytes: int
+    feature_cosine: float
     perplexity_change: float | None
 
 
@@ -67,6 +69,7 @@ class CheckpointCheck:
                 decoder=words,
                 vision=vision,
                 size_bytes=self.size.bundle_bytes(vision, form, self._target),
+                feature_cosine=COSINES_OF_A_SMALL_ENCODER[vision],
                 perplexity_change=COSTS_OF_A_SMALL_LLM.get(words),
             )
             for words, form in self._model.decoder_forms.items()

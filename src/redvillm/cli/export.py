@@ -103,10 +103,10 @@ def _look(arguments: argparse.Namespace) -> int:
     if arguments.dry_run and not (sizes := check.bundle_sizes()):
         print("no sizes are estimated for a model that cannot be read")
     elif arguments.dry_run:
-        print(f"{'LLM':16}{'vision':8}{'bundle':>10}   perplexity of a small LLM")
+        print(f"{'LLM':16}{'vision':8}{'bundle':>10}   features of a small encoder   perplexity of a small LLM")
         for size in sizes:
             change = "as it came" if size.perplexity_change is None else f"{100 * size.perplexity_change:+.2f} %"
-            print(f"{size.decoder:16}{size.vision:8}{size.size_bytes / 1e6:>7.0f} MB   {change}")
+            print(f"{size.decoder:16}{size.vision:8}{size.size_bytes / 1e6:>7.0f} MB   {f'cosine {size.feature_cosine:g}':27}   {change}")
     return 0 if all(finding.passed for finding in findings) else 1
 
 
